@@ -1,0 +1,97 @@
+"""The ``asrkit`` command: a table of commands, each imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+import traceback
+from typing import Any
+
+import click
+
+import asrkit
+from asrkit.core.errors import AsrkitError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "prepare": ("asrkit.cli.prepare", "Turn a corpus as published into a data directory."),
+    "validate": (
+        "asrkit.cli.validate",
+        "Check a data directory and say what is wrong with it; mend it with --fix.",
+    ),
+    "make-lang": ("asrkit.cli.make_lang", "Make a lang directory from a pronunciation lexicon."),
+    "train-lm": (
+        "asrkit.cli.train_lm",
+        "Train an n-gram language model, or combine, prune and evaluate models.",
+    ),
+    "extract": ("asrkit.cli.extract", "Extract features and CMVN statistics of a data directory."),
+    "train-gmm": ("asrkit.cli.train_gmm", "Train a GMM-HMM acoustic model."),
+    "make-graph": ("asrkit.cli.make_graph", "Build the decoding graph HCLG of a model and a language model."),
+    "decode": ("asrkit.cli.decode", "Recognise the utterances of a data directory."),
+    "score": (
+        "asrkit.cli.score",
+        "Compare hypotheses with references: error rates, intervals, significance.",
+    ),
+}
+
+
+class _Commands(click.Group):
+    """Loads a command's module on first use, and turns our errors into one clean line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        import difflib
+
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            ctx.fail(f"No such command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except AsrkitError as error:
+            code = _report(error, f"asrkit: {error}")
+            ctx.exit(code)
+        except KeyboardInterrupt:
+            click.echo("asrkit: interrupted", err=True)
+            ctx.exit(130)
+        except (click.exceptions.Exit, click.ClickException, click.Abort):
+            raise
+        except BrokenPipeError:
+            ctx.exit(1)
+        except OSError as error:
+            ctx.exit(_report(error, f"asrkit: {error}"))
+        except MemoryError as error:
+            ctx.exit(_report(error, f"asrkit: not enough memory ({error})"))
+        except Exception as error:
+            text = f"asrkit: internal error, please report it (--debug shows where): {type(error).__name__}: {error}"
+            ctx.exit(_report(error, text))
+
+
+def _report(error: BaseException, text: str) -> int:
+    if logging.getLogger("asrkit").isEnabledFor(logging.DEBUG):
+        traceback.print_exception(error, file=sys.stderr)
+    click.echo(text, err=True)
+    return getattr(error, "exit_code", 1)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(asrkit.__version__, prog_name="asrkit")
+def main() -> None:
+    """Speech recognition from recordings to a word error rate."""

@@ -1,0 +1,82 @@
+"""Files that appear under their own name only when they are whole."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from asrkit.core.errors import FormatError
+
+
+@contextmanager
+def whole_file(path: Path | str) -> Iterator[Path]:
+    """Give a temporary path beside ``path``; on success it is synced and renamed to ``path``, else removed."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        with part.open("rb") as handle:
+            os.fsync(handle.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write ``text`` as UTF-8 with Unix line ends, whole or not at all."""
+    with whole_file(path) as part:
+        part.write_bytes(text.encode("utf-8"))
+
+
+def write_lines(path: Path | str, lines: Iterable[str]) -> None:
+    """Write one line an item (no newline inside an item), whole or not at all."""
+    write_text(path, "".join(f"{line}\n" for line in lines))
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write ``value`` as indented JSON with sorted keys, whole or not at all."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path | str) -> Any:
+    """Read a JSON file; a damaged one is a :class:`FormatError` that names the line."""
+    path = Path(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FormatError("no such file", where=path) from None
+    except json.JSONDecodeError as error:
+        raise FormatError(f"not valid JSON: {error.msg}", where=f"{path}:{error.lineno}") from None
+    except UnicodeDecodeError:
+        raise FormatError("not UTF-8 text", where=path) from None
+
+
+def read_lines(path: Path | str) -> list[str]:
+    """Read the lines of a UTF-8 text file, without their ends; empty lines are kept.
+
+    Raises
+    ------
+    FormatError
+        The file is absent, or is not UTF-8.
+    """
+    path = Path(path)
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except (FileNotFoundError, IsADirectoryError):
+        raise FormatError("no such file", where=path) from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise FormatError(
+            f"not UTF-8 text (byte 0x{error.object[error.start]:02x})",
+            where=f"{path}:{line}",
+            remedy="convert it to UTF-8, or run `asrkit validate --fix`",
+        ) from None
+    lines = text.split("\n")
+    if lines and lines[-1] == "":
+        lines.pop()
+    return lines
