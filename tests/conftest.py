@@ -1,0 +1,29 @@
+"""Fixtures that several rooms need."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def _shared_folder(variable: str, default: Path) -> Path:
+    folder = Path(os.environ.get(variable, default))
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not here; set {variable} to its place")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Path:
+    """The folder of real corpora (environment variable ASRKIT_CORPORA); tests are skipped where it is missing."""
+    return _shared_folder("ASRKIT_CORPORA", SHARED / "corpora")
+
+
+@pytest.fixture(scope="session")
+def golden_lm() -> Path:
+    """Language models of independent origin (environment variable ASRKIT_GOLDEN_LM)."""
+    return _shared_folder("ASRKIT_GOLDEN_LM", SHARED / "golden" / "lm")
