@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asrkit.core.errors import ModelError
-from asrkit.hmm.tree import ContextTree
+from asrkit.hmm.tree import ContextTree, Leaf, Node, Split
 from asrkit.lang.topology import Topology
 
 FloatArray = NDArray[np.float32]
@@ -227,15 +227,11 @@ def _triples(tree: ContextTree, topology: Topology) -> Iterable[tuple[int, int, 
 
 def _asked_positions(tree: ContextTree) -> set[int]:
     positions: set[int] = set()
-    nodes = [tree.root]
+    nodes: list[Node] = [tree.root]
     while nodes:
         node = nodes.pop()
-        children = getattr(node, "branches", None)
-        if children is not None:
-            nodes.extend(children.values())
-        elif hasattr(node, "yes"):
-            nodes.extend([node.yes, node.no])
-        position = getattr(node, "position", None)
-        if position is not None:
-            positions.add(position)
+        if isinstance(node, Leaf):
+            continue
+        positions.add(node.position)
+        nodes.extend([node.yes, node.no] if isinstance(node, Split) else node.branches.values())
     return positions

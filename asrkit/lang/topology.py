@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -130,8 +129,8 @@ def read_topology_toml(path: Path, phones: Mapping[str, int], silence_phones: It
     """Read a topology that a user wrote.
 
     The file holds tables ``[[hmm]]``, each with ``phones`` (a list of phone symbols, or ``"speech"`` or ``"silence"``)
-    and ``states``: a list of ``{pdf_class = 0, transitions = [[0, 0.75], [1, 0.25]]}``; the final state is implied, with
-    the number after the last state's.
+    and ``states``: a list of ``{pdf_class = 0, transitions = [[0, 0.75], [1, 0.25]]}``; the final state
+    is implied, with the number after the last state's.
 
     Raises
     ------
