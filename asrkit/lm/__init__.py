@@ -1,0 +1,1 @@
+"""Language models: n-gram counts, smoothing, ARPA files, pruning, interpolation, perplexity, grammars."""
