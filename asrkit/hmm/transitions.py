@@ -54,7 +54,7 @@ class TransitionModel:
 
     @classmethod
     def from_tree(cls, tree: ContextTree, topology: Topology) -> TransitionModel:
-        """Return the model with the topology's probabilities, its triples found by asking the tree for every context."""
+        """Return the model with the probabilities of the topology; its triples come from asking the tree everywhere."""
         triples = tuple(sorted(set(_triples(tree, topology))))
         probs = [prob for phone, state, _ in triples for _, prob in topology.states(phone)[state].transitions]
         return cls(topology, triples, np.concatenate([[0.0], np.log(probs)]).astype(np.float32))
