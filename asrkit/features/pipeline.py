@@ -1,0 +1,198 @@
+"""From archived features to a model's input: normalisation, deltas, splicing; the same for training and decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asrkit.core.errors import AsrkitError, ConfigError, DataError
+from asrkit.data.datadir import DataDir
+from asrkit.features.cmvn import (
+    SLIDING_VARIANCE_FLOOR,
+    VARIANCE_FLOOR,
+    CmvnStats,
+    apply_cmvn,
+    apply_sliding_cmvn,
+)
+from asrkit.features.deltas import add_deltas
+from asrkit.features.splice import splice
+
+
+@dataclass(frozen=True)
+class PipelineConfig:
+    """What is done to archived features before a model sees them, in this order: CMVN, deltas, splicing.
+
+    A model directory stores this beside its front end; decoding takes it from there.
+
+    Attributes
+    ----------
+    cmvn : {'none', 'utterance', 'speaker', 'sliding'}
+        Whose mean (and variance) is removed.
+    norm_means, norm_vars : bool
+        For ``utterance`` and ``speaker``; ``sliding`` always removes the mean.
+    cmn_window, min_cmn_window : int
+        For ``sliding``: frames.
+    center : bool
+        For ``sliding``: the window lies around the frame, not before it.
+    variance_floor, sliding_variance_floor : float
+        Smallest variance that is divided by; Kaldi's constants.
+    delta_order : int
+        0 is none.
+    delta_window : int
+        Frames to each side of one regression.
+    splice_left, splice_right : int
+        Neighbouring frames put beside each frame.
+    """
+
+    cmvn: Literal["none", "utterance", "speaker", "sliding"] = "speaker"
+    norm_means: bool = True
+    norm_vars: bool = False
+    cmn_window: int = 600
+    min_cmn_window: int = 100
+    center: bool = True
+    variance_floor: float = VARIANCE_FLOOR
+    sliding_variance_floor: float = SLIDING_VARIANCE_FLOOR
+    delta_order: int = 2
+    delta_window: int = 2
+    splice_left: int = 0
+    splice_right: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("delta_order", 0),
+            ("delta_window", 1),
+            ("splice_left", 0),
+            ("splice_right", 0),
+            ("cmn_window", 1),
+            ("min_cmn_window", 1),
+        ):
+            value = getattr(self, name)
+            if value < least:
+                raise ConfigError(f"{name} is {value}, expected {least} or more")
+        for name in ("variance_floor", "sliding_variance_floor"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"{name} is {getattr(self, name):g}, expected a positive number")
+
+
+class FeaturePipeline:
+    """Applies a :class:`PipelineConfig`; stateless, so one object serves all utterances."""
+
+    def __init__(self, config: PipelineConfig) -> None:
+        self.config = config
+
+    def dim(self, raw_dim: int) -> int:
+        """Return the dimension of the model's input for archived features of ``raw_dim``."""
+        config = self.config
+        return raw_dim * (config.delta_order + 1) * (config.splice_left + 1 + config.splice_right)
+
+    def apply(self, features: NDArray[Any], stats: CmvnStats | None = None) -> NDArray[np.float32]:
+        """Return the model's input.
+
+        Parameters
+        ----------
+        features : (T, D) float32 or float64
+            As archived.
+        stats : CmvnStats, optional
+            The speaker's; needed, and used, with ``cmvn = "speaker"`` alone.
+
+        Returns
+        -------
+        (T, :meth:`dim`) float32
+            C-contiguous; possibly the given array itself, so treat it as read-only.
+
+        Raises
+        ------
+        DataError
+            Statistics are missing or do not fit.
+        """
+        config = self.config
+        value = np.ascontiguousarray(features, dtype=np.float32)
+        if config.cmvn == "sliding":
+            value = apply_sliding_cmvn(
+                value,
+                config.cmn_window,
+                config.min_cmn_window,
+                config.center,
+                config.norm_vars,
+                config.sliding_variance_floor,
+            )
+        elif config.cmvn != "none" and len(value):
+            if config.cmvn == "utterance":
+                stats = CmvnStats.of(features)
+            elif stats is None:
+                raise DataError("the model normalises per speaker and no statistics were given")
+            value = apply_cmvn(value, stats, config.norm_means, config.norm_vars, config.variance_floor)
+        if config.delta_order:
+            value = add_deltas(value, config.delta_order, config.delta_window)
+        return splice(value, config.splice_left, config.splice_right)
+
+
+class ModelInputs(Mapping[str, NDArray[np.float32]]):
+    """The model inputs of a data directory: utterance_id -> (T, dim) float32, computed when asked for.
+
+    Holds the utterances that have features, in the order of their ids. Pickles without its arrays, so it can be
+    sent to jobs.
+
+    Parameters
+    ----------
+    data : DataDir
+        With ``feats.scp`` and, for ``cmvn = "speaker"``, ``cmvn.scp``.
+    config : PipelineConfig
+
+    Raises
+    ------
+    DataError
+        Features or statistics are absent; on access also those of a single speaker.
+    """
+
+    def __init__(self, data: DataDir, config: PipelineConfig) -> None:
+        self.pipeline = FeaturePipeline(config)
+        self._features = data.features()
+        self._stats = data.features("cmvn") if config.cmvn == "speaker" else None
+        self._path = data.path
+        self._speakers = {key: u.speaker for key, u in sorted(data.utterances.items()) if key in self._features}
+
+    def __len__(self) -> int:
+        return len(self._speakers)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._speakers)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._speakers
+
+    def __getitem__(self, key: str) -> NDArray[np.float32]:
+        speaker = self._speakers[key]
+        try:
+            stats = None if self._stats is None else self._speaker_stats(speaker)
+            return self.pipeline.apply(self._features[key], stats)
+        except AsrkitError as error:
+            if error.where is None:
+                error.where = key
+            raise
+
+    @property
+    def raw_dim(self) -> int:
+        """Dimension of the archived features."""
+        for key in self._speakers:
+            return int(self._features[key].shape[1])
+        raise DataError("no features of any utterance", where=self._path, remedy=f"run `asrkit extract {self._path}`")
+
+    @property
+    def dim(self) -> int:
+        """Dimension of the model's input."""
+        return self.pipeline.dim(self.raw_dim)
+
+    def _speaker_stats(self, speaker: str) -> CmvnStats:
+        assert self._stats is not None
+        if speaker not in self._stats:
+            raise DataError(
+                f"no CMVN statistics of speaker {speaker!r}",
+                where=self._path / "cmvn.scp",
+                remedy=f"run `asrkit extract {self._path} --set cmvn=speaker`",
+            )
+        return CmvnStats.from_matrix(self._stats[speaker])
