@@ -174,7 +174,7 @@ class NgramModel:
         return result
 
     def find(self, n: int, context: Index, word: NDArray[Any]) -> Index:
-        """Return where in ``layers[n]`` stand the n-grams of ``context`` (index in ``layers[n-1]``) and ``word``, or -1."""
+        """Return indices in ``layers[n]``, or -1, of ``context`` (index in ``layers[n-1]``) followed by ``word``."""
         return _find(self.layers[n].keys, context, word, self.num_words)
 
 
