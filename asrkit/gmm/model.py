@@ -1,0 +1,67 @@
+"""A GMM-HMM: context tree, transition model and the mixtures of its pdfs, and how it lies on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asrkit.core.container import load_model, save_model
+from asrkit.core.errors import ModelError
+from asrkit.gmm.diag import DiagGmms
+from asrkit.hmm.transitions import TransitionModel
+from asrkit.hmm.tree import ContextTree
+from asrkit.lang.topology import Topology
+
+KIND = "gmm-hmm"
+
+
+@dataclass(frozen=True)
+class GmmHmm:
+    """An acoustic model.
+
+    Attributes
+    ----------
+    tree : ContextTree
+    transitions : TransitionModel
+    gmms : DiagGmms
+        One mixture for each pdf_id of the tree.
+    """
+
+    tree: ContextTree
+    transitions: TransitionModel
+    gmms: DiagGmms
+
+    def __post_init__(self) -> None:
+        if self.gmms.num_pdfs != self.tree.num_pdfs:
+            raise ModelError(f"{self.gmms.num_pdfs} mixtures for a tree of {self.tree.num_pdfs} pdfs")
+
+    def loglikes(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return log-likelihoods (num_frames, num_pdfs), natural log; see :meth:`DiagGmms.loglikes`."""
+        return self.gmms.loglikes(features)
+
+    def save(self, folder: Path) -> None:
+        """Write ``tree.json``, ``topology.json`` and, last, ``model.safetensors``."""
+        self.tree.save(folder / "tree.json")
+        self.transitions.topology.save(folder / "topology.json")
+        arrays = {"transitions.log_probs": self.transitions.log_probs, **self.gmms.to_arrays()}
+        meta = {"num_pdfs": self.gmms.num_pdfs, "num_gaussians": self.gmms.num_gaussians, "dim": self.gmms.dim}
+        save_model(folder / "model.safetensors", KIND, arrays, meta)
+
+    @classmethod
+    def load(cls, folder: Path) -> GmmHmm:
+        """Read what :meth:`save` wrote; a damaged or foreign file is a ModelError or FormatError."""
+        tree = ContextTree.load(folder / "tree.json")
+        arrays, _ = load_model(folder / "model.safetensors", KIND)
+        transitions = load_transitions(folder, tree, arrays)
+        return cls(tree, transitions, DiagGmms.from_arrays(arrays))
+
+
+def load_transitions(folder: Path, tree: ContextTree, arrays: dict[str, NDArray[np.float32]]) -> TransitionModel:
+    """Rebuild the transition model of a model folder from its topology, tree and stored log probabilities."""
+    flat = TransitionModel.from_tree(tree, Topology.load(folder / "topology.json"))
+    if "transitions.log_probs" not in arrays:
+        raise ModelError("the model file has no transition probabilities", where=folder / "model.safetensors")
+    return TransitionModel(flat.topology, flat.triples, arrays["transitions.log_probs"])

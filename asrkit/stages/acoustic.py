@@ -1,0 +1,141 @@
+"""Model directories: what graph building and decoding need to know of an acoustic model, whatever its kind."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asrkit.core.config import from_mapping, to_mapping
+from asrkit.core.errors import FormatError, ModelError
+from asrkit.core.files import read_json, whole_file, write_json
+from asrkit.data.datadir import DataDir
+from asrkit.features.config import FrontEndConfig
+from asrkit.features.frontend import check_front_end, load_front_end, save_front_end
+from asrkit.features.pipeline import ModelInputs, PipelineConfig
+from asrkit.gmm.model import GmmHmm
+from asrkit.hmm.transitions import TransitionModel
+from asrkit.hmm.tree import ContextTree
+
+LANG_FILES = ("phones.txt", "words.txt", "lexicon.txt", "lang.json")
+"""What a model directory keeps of the lang directory it was trained with."""
+
+
+@dataclass(frozen=True)
+class AcousticModel:
+    """A trained model with all that stands before it.
+
+    Attributes
+    ----------
+    path : Path
+        The model directory.
+    front_end : FrontEndConfig
+        How its features were extracted.
+    pipeline : PipelineConfig
+        What is done to them before the model.
+    model : GmmHmm
+        The acoustic model itself.
+    """
+
+    path: Path
+    front_end: FrontEndConfig
+    pipeline: PipelineConfig
+    model: GmmHmm
+
+    @property
+    def tree(self) -> ContextTree:
+        """The context tree."""
+        return self.model.tree
+
+    @property
+    def transitions(self) -> TransitionModel:
+        """The transition model."""
+        return self.model.transitions
+
+    def inputs(self, data: DataDir) -> ModelInputs:
+        """Return the model's input for each utterance that has features.
+
+        Raises
+        ------
+        ModelError
+            The features were made by another front end.
+        """
+        check_front_end(self.front_end, load_front_end(data.path), data.path)
+        return ModelInputs(data, self.pipeline)
+
+    def loglikes(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return log-likelihoods (num_frames, num_pdfs) float32, natural log, of model inputs (num_frames, dim)."""
+        return self.model.loglikes(features)
+
+
+def load_acoustic_model(folder: Path | str) -> AcousticModel:
+    """Open a model directory.
+
+    Raises
+    ------
+    ModelError, FormatError
+        It is absent, incomplete or damaged.
+    """
+    folder = Path(folder)
+    _check_folder(folder)
+    return AcousticModel(folder, load_front_end(folder), load_pipeline(folder), GmmHmm.load(folder))
+
+
+def load_transition_model(folder: Path | str) -> tuple[ContextTree, TransitionModel]:
+    """Read what graph building needs of a model directory."""
+    folder = Path(folder)
+    _check_folder(folder)
+    model = GmmHmm.load(folder)
+    return model.tree, model.transitions
+
+
+def load_pipeline(folder: Path) -> PipelineConfig:
+    """Read ``pipeline.json``."""
+    values = read_json(folder / "pipeline.json")
+    if not isinstance(values, dict):
+        raise FormatError(f"expected a JSON object, found {type(values).__name__}", where=folder / "pipeline.json")
+    return from_mapping(PipelineConfig, values, str(folder / "pipeline.json"))
+
+
+def save_model_folder(
+    folder: Path, front_end: FrontEndConfig, pipeline: PipelineConfig, lang: Path, model: GmmHmm
+) -> None:
+    """Write a self-describing model directory, the model itself last."""
+    save_front_end(folder, front_end)
+    write_json(folder / "pipeline.json", to_mapping(pipeline))
+    for name in LANG_FILES:
+        copy_file(lang / name, folder / "lang" / name)
+    model.save(folder)
+
+
+def model_files(folder: Path) -> list[Path]:
+    """Return the files of a model directory that decide what it computes."""
+    names = ("model.safetensors", "tree.json", "topology.json", "frontend.json", "pipeline.json")
+    return [folder / name for name in names]
+
+
+def data_files(folder: Path, names: Iterable[str] = ("utt2spk", "text", "feats.scp", "cmvn.scp")) -> list[Path]:
+    """Return the files of a data directory that decide what a stage computes from its features."""
+    return [*(folder / name for name in names), folder / "feats.ark", folder / "cmvn.ark", folder / "frontend.json"]
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file, whole or not at all."""
+    with whole_file(target) as part:
+        shutil.copyfile(source, part)
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise ModelError("no such model directory", where=folder, remedy="train one with `asrkit train-gmm`")
+    absent = [path.name for path in model_files(folder) if not path.is_file()]
+    if absent:
+        raise ModelError(
+            f"not a finished model directory: {', '.join(absent)} missing",
+            where=folder,
+            remedy="run the training command again; it goes on where it stopped",
+        )
