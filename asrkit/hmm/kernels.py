@@ -23,6 +23,10 @@ _SCORES = types.float64[::1]
 _TOKENS = types.int32[::1]
 
 _FIRST_CAPACITY = 1 << 14
+# A term this far (natural log) below the largest of fewer than 2^31 does not change their float64 sum by one bit.
+_NO_BIT = -64.0
+# exp of less is 0 in float64.
+_UNDERFLOW = -746.0
 
 
 @njit(types.int64(_FLOAT32, _STATES, _SCORES), cache=True, nogil=True)
@@ -189,11 +193,13 @@ def _expand_sum(  # type: ignore[no-untyped-def]
                 num_next += 1
                 peak[successor] = there
                 mass[successor] = 1.0
-            elif there <= peak[successor]:
-                mass[successor] += math.exp(there - peak[successor])
-            else:
-                mass[successor] = mass[successor] * math.exp(peak[successor] - there) + 1.0
+                continue
+            behind = there - peak[successor]
+            if behind > 0:
+                mass[successor] = 1.0 + (mass[successor] * math.exp(-behind) if -behind > _NO_BIT else 0.0)
                 peak[successor] = there
+            elif behind > _NO_BIT:
+                mass[successor] += math.exp(behind)
     return num_next
 
 
@@ -232,7 +238,7 @@ def forward_kernel(  # type: ignore[no-untyped-def]
         best = -np.inf
         for position in range(num_next):
             state = next_active[position]
-            score[state] = peak[state] + math.log(mass[state])
+            score[state] = peak[state] + (math.log(mass[state]) if mass[state] > 1.0 else 0.0)
             peak[state] = -np.inf
             best = max(best, score[state])
         count = row_begin[frame]
@@ -282,7 +288,7 @@ def backward_kernel(  # type: ignore[no-untyped-def]
     widest = 1
     for state in range(num_states):
         widest = max(widest, arc_begin[state + 1] - arc_begin[state])
-    share = np.empty(widest)
+    values = np.empty(widest)
     row = np.empty(unit_posteriors.shape[1])
     for position in range(row_begin[num_frames], row_begin[num_frames + 1]):
         beta_after[states[position]] = final_logprob[states[position]]
@@ -295,20 +301,22 @@ def backward_kernel(  # type: ignore[no-untyped-def]
             peak = -np.inf
             for arc in range(first, end):
                 value = arc_logprob[arc] + scale * loglikes[frame, arc_pdf[arc]] + beta_after[arc_dst[arc]]
-                share[arc - first] = value
+                values[arc - first] = value
                 peak = max(peak, value)
             if peak == -np.inf:
                 continue
             mass = 0.0
             for k in range(end - first):
-                share[k] = math.exp(share[k] - peak)
-                mass += share[k]
-            beta_here[state] = peak + math.log(mass) - offset[frame + 1]
-            per_mass = math.exp(alpha[position] + beta_here[state] - log_norm) / mass
-            for arc in range(first, end):
-                posterior = per_mass * share[arc - first]
-                arc_occupancy[arc] += posterior
-                row[arc_unit[arc]] += posterior
+                if values[k] - peak > _NO_BIT:
+                    mass += math.exp(values[k] - peak)
+            log_mass = math.log(mass) if mass > 1.0 else 0.0
+            beta_here[state] = peak + log_mass - offset[frame + 1]
+            log_others = alpha[position] - offset[frame + 1] - log_norm
+            if log_others + peak + log_mass > _UNDERFLOW:
+                for arc in range(first, end):
+                    posterior = math.exp(log_others + values[arc - first])
+                    arc_occupancy[arc] += posterior
+                    row[arc_unit[arc]] += posterior
         for unit in range(len(row)):
             unit_posteriors[frame, unit] = row[unit]
         for position in range(row_begin[frame + 1], row_begin[frame + 2]):
