@@ -63,7 +63,13 @@ def _shared(config: bool, jobs: bool, seed: bool) -> Iterator[Callable[[F], F]]:
     if config:
         yield click.option("--config", "config_file", metavar="FILE.toml", help="Read the configuration from a file.")
         yield click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Set one configuration key.")
-        yield click.option("--print-config", is_flag=True, help="Print the configuration as TOML and stop.")
+        yield click.option(
+            "--print-config",
+            is_flag=True,
+            is_eager=True,
+            callback=_excuse_arguments,
+            help="Print the configuration as TOML and stop.",
+        )
     if jobs:
         yield click.option("-j", "--num-jobs", type=click.IntRange(1), default=1, show_default=True, help="Workers.")
     if seed:
@@ -81,6 +87,17 @@ def _shared(config: bool, jobs: bool, seed: bool) -> Iterator[Callable[[F], F]]:
     yield click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors.")
     yield click.option("-v", "--verbose", is_flag=True, help="Say more.")
     yield click.option("--debug", is_flag=True, help="Say everything, and show tracebacks.")
+
+
+def _excuse_arguments(ctx: click.Context, _option: click.Parameter, wanted: bool) -> bool:
+    """Printing the configuration needs none of the command's arguments."""
+    required = [
+        param for param in ctx.command.params if wanted and isinstance(param, click.Argument) and param.required
+    ]
+    for param in required:
+        param.required = False
+        ctx.call_on_close(functools.partial(setattr, param, "required", True))
+    return wanted
 
 
 def print_report(report: StageReport, as_json: bool) -> None:

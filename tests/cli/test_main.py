@@ -1,0 +1,37 @@
+"""The command line as a whole: usage errors, clean messages, exit codes."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from asrkit.cli.main import main
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["exract"], 2, "Did you mean 'extract'?"),
+        (["train-gmm", "mono"], 2, "Missing argument"),
+        (["train-gmm", "mono", "a", "b", "c", "--num-jobs", "0"], 2, "--num-jobs"),
+        (["train-gmm", "mono", "a", "b", "c", "--set", "em.baem=3"], 1, "did you mean em.beam?"),
+        (["train-gmm", "mono", "a", "b", "c", "--config", "/absent.toml"], 1, "/absent.toml: no such configuration"),
+        (["train-gmm", "mono", "/absent", "b", "c"], 1, "no such data directory"),
+    ],
+)
+def test_mistakes_give_one_clean_line(arguments: list[str], code: int, message: str) -> None:
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == code
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_print_config_is_toml_on_stdout() -> None:
+    result = CliRunner().invoke(main, ["train-gmm", "mono", "--print-config", "--set", "em.num_iters=7"])
+    assert result.exit_code == 0
+    assert "num_iters = 7" in result.stdout
+
+
+def test_version() -> None:
+    assert CliRunner().invoke(main, ["--version"]).stdout.startswith("asrkit, version ")

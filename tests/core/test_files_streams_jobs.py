@@ -1,0 +1,85 @@
+"""Whole files, random streams, ordered jobs, model containers."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asrkit.core.container import load_model, save_model
+from asrkit.core.errors import ConfigError, FormatError, ModelError
+from asrkit.core.files import read_json, read_lines, whole_file, write_json, write_lines
+from asrkit.core.jobs import chunks, map_in_order
+from asrkit.core.streams import random_stream
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
+    write_lines(tmp_path / "x", ["old"])
+
+    def fail() -> None:
+        with whole_file(tmp_path / "x") as part:
+            part.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert read_lines(tmp_path / "x") == ["old"]
+    assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+def test_text_that_is_not_utf8_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "t").write_bytes(b"one\ntw\xff\n")
+    with pytest.raises(FormatError, match=r"t:2: not UTF-8 text \(byte 0xff\)"):
+        read_lines(tmp_path / "t")
+
+
+def test_json_round_trip_and_damage(tmp_path: Path) -> None:
+    write_json(tmp_path / "j", {"b": [1, "ü"], "a": None})
+    assert read_json(tmp_path / "j") == {"b": [1, "ü"], "a": None}
+    (tmp_path / "j").write_text('{"a": 1,\n oops')
+    with pytest.raises(FormatError, match="j:2: not valid JSON"):
+        read_json(tmp_path / "j")
+
+
+def test_streams_depend_on_all_three_and_on_nothing_else() -> None:
+    first = random_stream(1, "dither", "utt").random(3)
+    random_stream(1, "other", "utt").random(100)
+    assert (random_stream(1, "dither", "utt").random(3) == first).all()
+    for other in (random_stream(2, "dither", "utt"), random_stream(1, "mix", "utt"), random_stream(1, "dither", "u")):
+        assert (other.random(3) != first).all()
+
+
+@pytest.mark.parametrize("kind", ["threads", "processes"])
+@pytest.mark.parametrize("num_jobs", [1, 3])
+def test_results_come_in_the_order_of_the_items(kind: str, num_jobs: int) -> None:
+    items = [float(n) for n in range(20)]
+    assert list(map_in_order(math.sqrt, items, num_jobs, kind=kind)) == [math.sqrt(item) for item in items]
+
+
+def test_no_jobs_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="num_jobs is 0"):
+        list(map_in_order(math.sqrt, [1.0], 0))
+
+
+def test_chunks_cover_everything_once() -> None:
+    assert chunks(range(7), 3) == [range(3), range(3, 6), range(6, 7)]
+
+
+def test_a_model_file_round_trips_and_knows_its_kind(tmp_path: Path) -> None:
+    arrays = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "n": np.array([1, 2], dtype=np.int32)}
+    save_model(tmp_path / "m", "gmm", arrays, {"dim": 3})
+    loaded, meta = load_model(tmp_path / "m", "gmm")
+    assert meta == {"dim": 3}
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(loaded[name], array)
+    with pytest.raises(ModelError, match="this is a 'gmm' file, expected 'rbm'"):
+        load_model(tmp_path / "m", "rbm")
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x80\x04pickle", b"\xff" * 40])
+def test_a_file_that_is_no_model_is_refused(tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / "m").write_bytes(damage)
+    with pytest.raises(ModelError, match="not a readable safetensors file"):
+        load_model(tmp_path / "m", "gmm")
