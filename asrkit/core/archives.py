@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -184,6 +184,39 @@ class ArchiveWriter:
             self._handle.write(part)
         self._offset = self._handle.tell()
 
+    def write_rows(self, key: str, num_cols: int, blocks: Iterable[NDArray[np.float32]]) -> int:
+        """Append a float32 matrix that comes in blocks of rows, never held as a whole; return its number of rows.
+
+        When ``blocks`` raises, nothing of the entry stays and the archive can be written on.
+
+        Parameters
+        ----------
+        num_cols : int
+        blocks : iterable of (n, num_cols) float32
+        """
+        head = key.encode() + b" "
+        start, num_rows = self._offset, 0
+        self._handle.write(head + _matrix_head(0, num_cols))
+        try:
+            for block in blocks:
+                if block.ndim != 2 or block.shape[1] != num_cols or block.dtype != np.float32:
+                    raise TypeError(
+                        f"{key}: a block of shape {block.shape}, {block.dtype}; expected {num_cols} columns"
+                    )
+                self._handle.write(np.ascontiguousarray(block).data.cast("B") if block.size else b"")
+                num_rows += len(block)
+        except BaseException:
+            self._handle.seek(start)
+            self._handle.truncate()
+            raise
+        end = self._handle.tell()
+        self._handle.seek(start + len(head))
+        self._handle.write(_matrix_head(num_rows, num_cols))
+        self._handle.seek(end)
+        self._index.append(f"{key} {(self.folder / f'{self.name}.ark').resolve()}:{start + len(head)}")
+        self._offset = end
+        return num_rows
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -191,6 +224,10 @@ class ArchiveWriter:
         self._context.__exit__(kind, error, trace)
         if kind is None:
             write_lines(self.folder / f"{self.name}.scp", self._index)
+
+
+def _matrix_head(num_rows: int, num_cols: int) -> bytes:
+    return b"\x00BFM \x04" + struct.pack("<i", num_rows) + b"\x04" + struct.pack("<i", num_cols)
 
 
 def _encode(value: Array) -> list[bytes | memoryview]:
