@@ -1,0 +1,93 @@
+"""MAPSSWE against a published worked example, scipy, and laws."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from asrkit.score.edits import Edit, TokenCodes, edit_operations
+from asrkit.score.mapsswe import compare_edits, mapsswe, segment_errors
+
+
+def edits(reference: str, hypothesis: str) -> list[Edit]:
+    codes = TokenCodes()
+    return edit_operations(codes.encode(reference.split()), codes.encode(hypothesis.split()))
+
+
+# Jurafsky and Martin, Speech and Language Processing, 2nd edition, section 9.8: four segments, errors of A and B
+REFERENCE = "it was the best of times it was the worst of times it was"
+SYSTEM_A = "ITS the best of times it IS the worst of times OR it was"
+SYSTEM_B = "it was the best times it WON the TEST of times it was"
+
+
+def test_worked_example_segments_and_statistic() -> None:
+    a, b = edits(REFERENCE, SYSTEM_A), edits(REFERENCE, SYSTEM_B)
+    assert segment_errors(a, b) == [(2, 0), (0, 1), (1, 2), (1, 0)]
+    result = compare_edits([a], [b])
+    assert (result.num_segments, result.mean, result.deviation) == (4, 0.25, 1.5)
+    assert result.statistic == pytest.approx(1 / 3)
+    assert result.p_value == pytest.approx(2 * stats.norm.sf(1 / 3))
+
+
+def test_a_single_good_word_does_not_end_a_segment_but_with_min_good_1_it_does() -> None:
+    a, b = edits("a b c d e", "X b Y d e"), edits("a b c d e", "a b c d e")
+    assert segment_errors(a, b) == [(2, 0)]
+    assert segment_errors(a, b, min_good=1) == [(1, 0), (1, 0)]
+
+
+def test_an_insertion_between_good_words_keeps_the_segment_open() -> None:
+    reference = "a b c d e f"
+    a, b = edits(reference, "X b c d e f"), edits(reference, "a b N c d e f")
+    assert segment_errors(a, b) == [(1, 1)]
+    b = edits(reference, "a b c N d e f")
+    assert segment_errors(a, b) == [(1, 0), (0, 1)]
+
+
+@given(st.lists(st.integers(-4, 4), min_size=3, max_size=30).filter(lambda d: len(set(d)) > 1))
+@settings(max_examples=60, deadline=None)
+def test_statistic_agrees_with_scipy(differences: list[int]) -> None:
+    result = mapsswe(differences)
+    t = stats.ttest_1samp(differences, 0.0).statistic
+    assert result.statistic == pytest.approx(t, rel=1e-9, abs=1e-9)
+    assert result.p_value == pytest.approx(2 * stats.norm.sf(abs(t)), rel=1e-9)
+    assert result.deviation == pytest.approx(np.std(differences, ddof=1))
+
+
+@given(st.lists(st.integers(-4, 4), max_size=20))
+@settings(max_examples=60, deadline=None)
+def test_exchanging_the_systems_changes_only_signs(differences: list[int]) -> None:
+    one, other = mapsswe(differences), mapsswe([-difference for difference in differences])
+    assert one.p_value == pytest.approx(other.p_value, rel=1e-12)
+    assert one.statistic == pytest.approx(-other.statistic)
+    assert one.mean == -other.mean
+
+
+def test_identical_systems_and_no_errors_give_p_1() -> None:
+    a = edits(REFERENCE, SYSTEM_A)
+    assert compare_edits([a, []], [a, []]).p_value == 1.0
+    assert compare_edits([[]], [[]]) == mapsswe([])
+    assert mapsswe([]).p_value == 1.0
+
+
+def test_equal_differences_fall_back_to_the_sign_test() -> None:
+    assert mapsswe([1]).p_value == 1.0
+    assert mapsswe([2] * 4).p_value == pytest.approx(stats.binomtest(4, 4).pvalue)
+    assert mapsswe([-1] * 9).p_value == pytest.approx(stats.binomtest(0, 9).pvalue)
+
+
+def test_a_clear_difference_is_significant_and_chance_is_not() -> None:
+    rng = random.Random(3)
+    clear = [rng.choice([1, 1, 1, 0, -1]) for _ in range(200)]
+    assert mapsswe(clear).p_value < 0.01
+    share = np.mean([mapsswe([rng.choice([1, 0, -1]) for _ in range(100)]).p_value < 0.05 for _ in range(400)])
+    assert 0.02 < share < 0.09
+
+
+def test_differing_numbers_of_utterances_are_refused() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        compare_edits([[]], [[], []])
