@@ -8,6 +8,7 @@ the distribution of the shorter context ``h'``.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from asrkit.core.errors import ConfigError
 from asrkit.lm.counts import CountLayer, NgramCounts
-from asrkit.lm.model import Float64, Index, NgramLayer, NgramModel
+from asrkit.lm.model import BOS, EOS, Float64, Index, NgramLayer, NgramModel
 
 log = logging.getLogger("asrkit")
 
@@ -123,6 +124,17 @@ def estimate(counts: NgramCounts, config: NgramConfig) -> NgramModel:
             )
         lower, below = prob, layer
     return _only_kept(counts, layers, kept)
+
+
+def uniform_unigram(words: Sequence[str]) -> NgramModel:
+    """Return the model of order 1 in which each word and ``</s>`` are equally likely.
+
+    With it a recogniser's errors show the acoustic model alone. A word that is given twice counts once.
+    """
+    vocabulary = (BOS, EOS, *sorted({*words} - {BOS, EOS}))
+    log10_prob = np.full(len(vocabulary), -np.log10(len(vocabulary) - 1))
+    log10_prob[0] = -np.inf
+    return NgramModel(vocabulary, (NgramLayer(np.arange(len(vocabulary)), log10_prob, np.zeros(len(vocabulary))),))
 
 
 def _kept(counts: NgramCounts, config: NgramConfig) -> list[NDArray[np.bool_]]:
