@@ -42,8 +42,8 @@ def test_folding_in_two_steps_or_one_is_the_same_and_idempotent() -> None:
 
 def test_a_transcript_is_folded_and_neighbours_are_kept() -> None:
     phones = ["h#", "pau", "ax-h", "q", "zh", "ux", "kcl", "k", "axr", "nx", "em", "h#"]
-    assert fold_phones(phones, FOLD_48) == tuple(["sil", "sil", "ax", "zh", "uw", "cl", "k", "er", "n", "m", "sil"])
-    assert fold_phones(phones, FOLD_39) == tuple(["sil", "sil", "ah", "sh", "uw", "sil", "k", "er", "n", "m", "sil"])
+    assert fold_phones(phones, FOLD_48) == ("sil", "sil", "ax", "zh", "uw", "cl", "k", "er", "n", "m", "sil")
+    assert fold_phones(phones, FOLD_39) == ("sil", "sil", "ah", "sh", "uw", "sil", "k", "er", "n", "m", "sil")
 
 
 def test_unknown_phone_is_named() -> None:
