@@ -130,7 +130,7 @@ def test_long_recordings_are_streamed_to_the_same_bits(
     data: Path, monkeypatch: pytest.MonkeyPatch, segmented: bool
 ) -> None:
     if segmented:
-        write_lines(data / "segments", [f"{key} {key} 0.013 {secs:.3f}" for key, secs in SECONDS.items()])
+        write_lines(data / "segments", [f"{key} {key} 0.013 {secs - 0.03:.3f}" for key, secs in SECONDS.items()])
     assert run(data).exit_code == 0
     feats, stats = (data / "feats.ark").read_bytes(), entries(data, "cmvn")
     monkeypatch.setattr(stage, "STREAMED_SECS", 0.8)
@@ -241,3 +241,19 @@ def test_print_config_can_be_read_back(data: Path, tmp_path: Path) -> None:
     (tmp_path / "conf.toml").write_text(printed.stdout)
     assert run(data, "--config", tmp_path / "conf.toml").exit_code == 0
     assert load_front_end(data).kind == "plp"
+
+
+@pytest.mark.slow
+def test_yesno_as_published_gives_kaldi_s_features(corpora: Path, tmp_path: Path) -> None:
+    golden = Path(__file__).resolve().parents[1] / "golden" / "kaldi_features" / "mfcc_no_energy_8k.ark"
+    waves = sorted((corpora / "yesno").rglob("*.wav"))
+    recordings = {f"yesno_{path.stem}": str(path) for path in waves}
+    DataDir(tmp_path, {key: Utterance(key, key, "he") for key in recordings}, recordings).save()
+    assert run(tmp_path, "-j", 2, "--set", "sample_rate_hz=8000", "--set", "use_energy=false").exit_code == 0
+    feats = entries(tmp_path)
+    assert len(feats) == 60
+    shared = {key: matrix for key, matrix in kaldiio.load_ark(str(golden)) if key in feats}
+    assert len(shared) == 1
+    for key, matrix in shared.items():
+        np.testing.assert_allclose(feats[key], matrix, rtol=0, atol=1e-3)
+    assert entries(tmp_path, "cmvn")["he"][0, -1] == sum(map(len, feats.values()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,27 @@ def test_many_tiny_blocks(snip_edges: bool) -> None:
     samples = speech_like(33333)
     pieces = list(front_end.compute_blocks(samples[i : i + 77] for i in range(0, len(samples), 77)))
     assert np.array_equal(np.concatenate(pieces), front_end.compute(samples))
+
+
+def test_the_mirrored_end_may_reach_before_the_last_frame() -> None:
+    """401 samples every 320: the last frame of this length needs 201 samples mirrored and shows 200 of its own."""
+    front_end = FrontEnd(FrontEndConfig(snip_edges=False, frame_length_ms=25.0625, frame_shift_ms=20.0))
+    samples = speech_like(320 * CHUNK_FRAMES + 160)
+    pieces = list(front_end.compute_blocks(np.split(samples, [41010, 41050])))
+    assert np.array_equal(np.concatenate(pieces), front_end.compute(samples))
+
+
+def test_memory_does_not_grow_with_the_recording() -> None:
+    front_end = FrontEnd(FrontEndConfig())
+    block = speech_like(160000)
+    peaks = []
+    for num_blocks in (6, 60):
+        tracemalloc.start()
+        frames = sum(len(features) for features in front_end.compute_blocks(block for _ in range(num_blocks)))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert frames == front_end.num_frames(num_blocks * len(block))
+    assert peaks[1] < 1.1 * peaks[0] < 16e6
 
 
 @pytest.mark.parametrize("num_samples", [0, 1, 79, 80, 119, 120, 121, 199, 200, 399, 400, 401, 559, 560, 561])
