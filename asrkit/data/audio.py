@@ -77,6 +77,31 @@ def secs_to_sample(secs: float, sample_rate_hz: int) -> int:
     return math.floor(secs * sample_rate_hz + 0.5)
 
 
+def segment_samples(info: AudioInfo, start_secs: float | None, end_secs: float | None) -> tuple[int, int]:
+    """Return a stretch in seconds as 0-based samples ``[start, end)`` of the recording.
+
+    None means from its beginning, to its end. An end at most ``MAX_OVERSHOOT_SECS`` beyond it is cut there.
+
+    Raises
+    ------
+    DataError
+        The stretch is empty or does not lie in the recording.
+    """
+    start = 0 if start_secs is None else secs_to_sample(start_secs, info.sample_rate_hz)
+    end = info.num_samples if end_secs is None else secs_to_sample(end_secs, info.sample_rate_hz)
+    overshoot = (end - info.num_samples) / info.sample_rate_hz
+    if overshoot <= MAX_OVERSHOOT_SECS:
+        end = min(end, info.num_samples)
+    if not 0 <= start < end <= info.num_samples:
+        raise DataError(
+            f"segment {start_secs or 0:g} to {'its end' if end_secs is None else f'{end_secs:g}'} s does not lie in "
+            f"the recording, which lasts {info.duration_secs:.3f} s",
+            where=info.path,
+            remedy="mend `segments`, or run `asrkit validate --fix`",
+        )
+    return start, end
+
+
 def audio_info(path: Path | str) -> AudioInfo:
     """Read the header of an audio file.
 
@@ -117,7 +142,7 @@ def read_audio(
         fewer samples than the header announces; or samples that are not finite.
     """
     with _open(Path(path)) as recording:
-        start, end = _stretch(recording.info, start_secs, end_secs)
+        start, end = segment_samples(recording.info, start_secs, end_secs)
         recording.choose(channel)
         recording.seek(start)
         return recording.read(end - start), recording.info.sample_rate_hz
@@ -307,20 +332,3 @@ def _find_wav_data(handle: BinaryIO, path: Path) -> tuple[int, int]:
             continue
         handle.seek(size + size % 2, os.SEEK_CUR)
     raise DataError("truncated WAV: no samples found (no data chunk)", where=path, remedy=_COPY_AGAIN)
-
-
-def _stretch(info: AudioInfo, start_secs: float | None, end_secs: float | None) -> tuple[int, int]:
-    """Turn a stretch in seconds into samples ``[start, end)`` of the recording."""
-    start = 0 if start_secs is None else secs_to_sample(start_secs, info.sample_rate_hz)
-    end = info.num_samples if end_secs is None else secs_to_sample(end_secs, info.sample_rate_hz)
-    overshoot = (end - info.num_samples) / info.sample_rate_hz
-    if overshoot <= MAX_OVERSHOOT_SECS:
-        end = min(end, info.num_samples)
-    if not 0 <= start < end <= info.num_samples:
-        raise DataError(
-            f"segment {start_secs or 0:g} to {'its end' if end_secs is None else f'{end_secs:g}'} s does not lie in "
-            f"the recording, which lasts {info.duration_secs:.3f} s",
-            where=info.path,
-            remedy="mend `segments`, or run `asrkit validate --fix`",
-        )
-    return start, end

@@ -12,7 +12,7 @@ from typing import Any
 from asrkit.core.errors import AsrkitError, DataError, FormatError
 from asrkit.core.files import read_json, write_lines
 from asrkit.core.jobs import chunks, map_in_order
-from asrkit.data.audio import AudioInfo, audio_info
+from asrkit.data.audio import AudioInfo, audio_info, segment_samples
 from asrkit.data.corpora import an4, folder, fsdd, librispeech, timit, yesno
 from asrkit.data.corpora.corpus import Corpus, CorpusConfig, Entry, cut_speakers, speaker_list, write_part
 from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_failures, log, run_stage
@@ -82,7 +82,7 @@ def _write(corpus: Corpus, out: Path, outputs: Sequence[Path], stage: str, optio
     for part, entries in corpus.parts.items():
         kept[part] = []
         for entry in entries:
-            reason = unreadable.get(entry.audio) or (None if entry.utterance.words else "empty transcript")
+            reason = unreadable.get(entry.audio) or _fault(entry, infos[entry.audio])
             if reason is None:
                 kept[part].append(entry)
             else:
@@ -112,6 +112,17 @@ def _write(corpus: Corpus, out: Path, outputs: Sequence[Path], stage: str, optio
     ]
     lines += [f"absent: {what}" for what in corpus.absent]
     return StageResult(figures, tuple(failures), tuple(lines))
+
+
+def _fault(entry: Entry, info: AudioInfo) -> str | None:
+    """Say what is wrong with an utterance whose recording can be read."""
+    if not entry.utterance.words:
+        return "empty transcript"
+    try:
+        segment_samples(info, entry.utterance.start_secs, entry.utterance.end_secs)
+    except DataError as error:
+        return str(error)
+    return None
 
 
 def _probe(corpus: Corpus, options: RunOptions) -> tuple[dict[Path, AudioInfo], dict[Path, str]]:
@@ -153,9 +164,9 @@ def _probe_chunk(paths: Sequence[Path]) -> list[AudioInfo | str]:
 def _count(entries: Sequence[Entry], infos: Mapping[Path, AudioInfo]) -> dict[str, Any]:
     secs = 0.0
     for entry in entries:
-        start, end = entry.utterance.start_secs, entry.utterance.end_secs
-        duration = infos[entry.audio].duration_secs
-        secs += max(0.0, (duration if end is None else min(end, duration)) - (start or 0.0))
+        info = infos[entry.audio]
+        start, end = segment_samples(info, entry.utterance.start_secs, entry.utterance.end_secs)
+        secs += (end - start) / info.sample_rate_hz
     return {
         "utterances": len(entries),
         "speakers": len({entry.utterance.speaker for entry in entries}),

@@ -11,7 +11,7 @@ from typing import Literal
 
 from asrkit.core.errors import ConfigError, DataError
 from asrkit.core.files import read_lines, write_lines
-from asrkit.data.audio import AudioInfo
+from asrkit.data.audio import AudioInfo, segment_samples
 from asrkit.data.datadir import DataDir, Utterance, save_text
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".sph", ".aiff", ".aif", ".au")
@@ -147,9 +147,10 @@ def write_part(folder: Path, entries: Sequence[Entry], infos: Mapping[Path, Audi
     for entry in entries:
         utterance = entry.utterance
         if segmented:
-            start, end = utterance.start_secs, utterance.end_secs
-            duration = infos[entry.audio].duration_secs
-            utterance = replace(utterance, start_secs=start or 0.0, end_secs=duration if end is None else end)
+            info = infos[entry.audio]
+            start, end = segment_samples(info, utterance.start_secs, utterance.end_secs)
+            rate = info.sample_rate_hz
+            utterance = replace(utterance, start_secs=start / rate, end_secs=end / rate)
         utterances[utterance.utterance_id] = utterance
     recordings = {entry.utterance.recording_id: os.path.abspath(entry.audio) for entry in entries}
     for name in ("segments", "spk2gender", "phones.ali", "text_phones"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +123,9 @@ def _secs(text: str | None, where: str) -> float | None:
     if not text:
         return None
     try:
-        return float(text)
+        secs = float(text)
     except ValueError:
-        raise DataError(f"expected seconds, found {text!r}", where=where) from None
+        secs = math.nan
+    if not math.isfinite(secs):
+        raise DataError(f"expected seconds, found {text!r}", where=where)
+    return secs

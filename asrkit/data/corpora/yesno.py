@@ -15,7 +15,7 @@ ADDRESS = "https://www.openslr.org/1"
 NUM_TRAIN = 31
 """Kaldi's recipe halves a listing of 62 names, the last two of which are no recordings: 31 train, 29 test."""
 
-_NAME = re.compile(r"[01](_[01])*")
+_NAME = re.compile(r"[01](_[01])+")
 
 
 @dataclass(frozen=True)
