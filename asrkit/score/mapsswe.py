@@ -71,7 +71,7 @@ def segment_errors(edits_a: Iterable[Edit], edits_b: Iterable[Edit], min_good: i
         if not segments or start - reached >= min_good:
             segments.append([0, 0])
         segments[-1][system] += 1
-        reached = max(reached, end)
+        reached = end
     return [(a, b) for a, b in segments]
 
 

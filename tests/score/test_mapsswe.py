@@ -48,6 +48,45 @@ def test_an_insertion_between_good_words_keeps_the_segment_open() -> None:
     assert segment_errors(a, b) == [(1, 0), (0, 1)]
 
 
+def segments_by_walking(num_tokens: int, a: list[Edit], b: list[Edit], min_good: int) -> list[tuple[int, int]]:
+    """Walk over the reference token by token, as NIST's sc_stats does, and count good words."""
+    segments: list[tuple[int, int]] = []
+    errors, good, inside = [0, 0], 0, False
+    for at in range(num_tokens + 1):
+        inserted = [sum(edit[:2] == ("insert", at) for edit in edits) for edits in (a, b)]
+        wrong = [sum(edit[0] != "insert" and edit[1] == at for edit in edits) for edits in (a, b)]
+        for found, is_good_token in ((inserted, False), (wrong, at < num_tokens and not any(wrong))):
+            if any(found):
+                inside, good = True, 0
+                errors = [errors[0] + found[0], errors[1] + found[1]]
+            elif is_good_token and inside:
+                good += 1
+                if good == min_good:
+                    segments.append((errors[0], errors[1]))
+                    errors, inside = [0, 0], False
+    if inside:
+        segments.append((errors[0], errors[1]))
+    return segments
+
+
+SHORT = st.lists(st.sampled_from("abcd"), max_size=12).map(" ".join)
+
+
+@given(SHORT, SHORT, SHORT, st.integers(1, 3))
+@settings(max_examples=200, deadline=None)
+def test_segments_agree_with_a_walk_over_the_reference(reference: str, one: str, other: str, min_good: int) -> None:
+    a, b = edits(reference, one), edits(reference, other)
+    segments = segment_errors(a, b, min_good)
+    assert segments == segments_by_walking(len(reference.split()), a, b, min_good)
+    assert [sum(column) for column in zip(*segments)] in ([], [len(a), len(b)])
+
+
+def test_two_good_words_after_an_insertion_end_its_segment() -> None:
+    reference = "a b c d"
+    assert segment_errors(edits(reference, "N a b X d"), []) == [(1, 0), (1, 0)]
+    assert segment_errors(edits(reference, "N a X c d"), []) == [(2, 0)]
+
+
 @given(st.lists(st.integers(-4, 4), min_size=3, max_size=30).filter(lambda d: len(set(d)) > 1))
 @settings(max_examples=60, deadline=None)
 def test_statistic_agrees_with_scipy(differences: list[int]) -> None:
