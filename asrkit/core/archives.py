@@ -165,6 +165,7 @@ class ArchiveWriter:
     def __init__(self, folder: Path | str, name: str) -> None:
         self.folder = Path(folder)
         self.name = name
+        self._location = (self.folder / f"{name}.ark").resolve()
         self._index: list[str] = []
         self._offset = 0
 
@@ -178,7 +179,7 @@ class ArchiveWriter:
         """Append one entry: a 2-d float array, a 1-d float array, or a 1-d integer array (stored as int32)."""
         head = key.encode() + b" "
         body = _encode(value)
-        self._index.append(f"{key} {(self.folder / f'{self.name}.ark').resolve()}:{self._offset + len(head)}")
+        self._index.append(f"{key} {self._location}:{self._offset + len(head)}")
         self._handle.write(head)
         for part in body:
             self._handle.write(part)
@@ -213,7 +214,7 @@ class ArchiveWriter:
         self._handle.seek(start + len(head))
         self._handle.write(_matrix_head(num_rows, num_cols))
         self._handle.seek(end)
-        self._index.append(f"{key} {(self.folder / f'{self.name}.ark').resolve()}:{start + len(head)}")
+        self._index.append(f"{key} {self._location}:{start + len(head)}")
         self._offset = end
         return num_rows
 

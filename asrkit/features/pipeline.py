@@ -142,6 +142,9 @@ class ModelInputs(Mapping[str, NDArray[np.float32]]):
     data : DataDir
         With ``feats.scp`` and, for ``cmvn = "speaker"``, ``cmvn.scp``.
     config : PipelineConfig
+    cache_bytes : int
+        Keep computed inputs up to this size in memory, for many passes over the same utterances; what does not fit
+        is computed at each access.
 
     Raises
     ------
@@ -149,8 +152,10 @@ class ModelInputs(Mapping[str, NDArray[np.float32]]):
         Features or statistics are absent; on access also those of a single speaker.
     """
 
-    def __init__(self, data: DataDir, config: PipelineConfig) -> None:
+    def __init__(self, data: DataDir, config: PipelineConfig, cache_bytes: int = 0) -> None:
         self.pipeline = FeaturePipeline(config)
+        self._cache: dict[str, NDArray[np.float32]] = {}
+        self._cache_left = cache_bytes
         self._features = data.features()
         self._stats = data.features("cmvn") if config.cmvn == "speaker" else None
         self._path = data.path
@@ -165,7 +170,19 @@ class ModelInputs(Mapping[str, NDArray[np.float32]]):
     def __contains__(self, key: object) -> bool:
         return key in self._speakers
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_cache": {}}
+
     def __getitem__(self, key: str) -> NDArray[np.float32]:
+        if key in self._cache:
+            return self._cache[key]
+        value = self._compute(key)
+        if value.nbytes <= self._cache_left:
+            self._cache[key] = value
+            self._cache_left -= value.nbytes
+        return value
+
+    def _compute(self, key: str) -> NDArray[np.float32]:
         speaker = self._speakers[key]
         try:
             stats = None if self._stats is None else self._speaker_stats(speaker)
@@ -174,6 +191,10 @@ class ModelInputs(Mapping[str, NDArray[np.float32]]):
             if error.where is None:
                 error.where = key
             raise
+
+    def num_frames(self, key: str) -> int:
+        """Return the number of frames of an utterance, without computing anything."""
+        return len(self._features[key])
 
     @property
     def raw_dim(self) -> int:
