@@ -239,7 +239,7 @@ def _run(data: DataDir, recorded: list[_Recorded], config: ExtractConfig, option
             stats[key] = stats[key] + result.stats if key in stats else result.stats
         check_failures(failures, len(recorded), options, data.path)
         if not num_frames:
-            raise DataError("no utterance with features", where=data.path)
+            raise DataError("no utterance with features", where=data.path, remedy=f"run `asrkit validate {data.path}`")
     with ArchiveWriter(data.path, "cmvn") as writer:
         for key, value in sorted(stats.items()):
             writer.write(key, value.to_matrix())
