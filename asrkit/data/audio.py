@@ -34,6 +34,9 @@ RAW_RATE_HZ = 16000
 _STREAMED = 0x7FFF0000
 """A WAV data size from here on was written by a program that could not know it: the data reach the end."""
 
+_UNKNOWN_FRAMES = 1 << 62
+"""A count of frames from here on is libsndfile's for "the header does not say"; it cannot seek in such a file."""
+
 _COPY_AGAIN = "copy the file again from its source"
 _READABLE = "expected WAV, FLAC, Ogg, MP3, AIFF or NIST SPHERE; convert it with sox or ffmpeg"
 
@@ -251,8 +254,13 @@ def _open(path: Path) -> Iterator[_Recording]:
             offset = header.header_bytes // header.frame_bytes
         else:
             kind = "raw" if handle.format == "RAW" else handle.format
-            frames = _count_frames(handle, path) if handle.frames >= 1 << 62 else handle.frames
-            info = AudioInfo(path, handle.samplerate, frames, handle.channels, f"{kind} {handle.subtype}")
+            if handle.frames >= _UNKNOWN_FRAMES:
+                raise DataError(
+                    f"{handle.format} that does not say how many samples it holds",
+                    where=path,
+                    remedy="encode it again from a file, not through a pipe: `sox IN OUT`",
+                )
+            info = AudioInfo(path, handle.samplerate, handle.frames, handle.channels, f"{kind} {handle.subtype}")
             offset = 0
         if info.num_samples == 0:
             raise DataError(f"no samples ({info.format})", where=path, remedy="record it again or leave it out")
@@ -284,16 +292,6 @@ def _read_head(path: Path) -> bytes:
     if not head:
         raise DataError("empty file, expected audio", where=path, remedy=_COPY_AGAIN)
     return head
-
-
-def _count_frames(handle: Any, path: Path) -> int:
-    """Count by decoding: some FLAC streams do not say how long they are."""
-    count = 0
-    with _as_data_error(path):
-        while len(block := handle.read(1 << 16, dtype="int16")):
-            count += len(block)
-        handle.seek(0)
-    return count
 
 
 def _check_raw(path: Path) -> None:

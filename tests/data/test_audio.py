@@ -169,6 +169,17 @@ def test_wav_written_to_a_pipe_reaches_the_end_of_the_file(
     np.testing.assert_array_equal(read_audio(path)[0], samples.astype(np.float32))
 
 
+def test_flac_that_does_not_say_how_long_it_is_is_refused(tmp_path: Path, samples: NDArray[np.int16]) -> None:
+    path = write(tmp_path / "a.flac", samples, "FLAC", "PCM_16")
+    content = bytearray(path.read_bytes())
+    # STREAMINFO: the 36 bits from the low half of byte 21 on are the number of samples, 0 when unknown.
+    assert int.from_bytes(content[21:26], "big") & 0xFFFFFFFFF == 3001
+    content[21:26] = (int.from_bytes(content[21:26], "big") >> 36 << 36).to_bytes(5, "big")
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.flac: FLAC that does not say how many samples it holds .*sox"):
+        audio_info(path)
+
+
 def test_truncated_flac_is_refused_on_reading(tmp_path: Path, samples: NDArray[np.int16]) -> None:
     path = write(tmp_path / "cut.flac", np.tile(samples, 20), "FLAC", "PCM_16")
     path.write_bytes(path.read_bytes()[:-20000])
