@@ -1,8 +1,10 @@
-"""`asrkit score` through the command line: results, files, and every error a user can meet."""
+"""`asrkit score` through the command line: results, files, every error a user can meet, and the page about it."""
 
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -308,3 +310,28 @@ def test_help_is_the_text_of_the_command_table() -> None:
     from asrkit.cli.score import command
 
     assert command.get_short_help_str(200) == COMMANDS["score"][1]
+
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "scoring.md"
+
+
+def test_the_page_shows_what_the_commands_print(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = PAGE.read_text()
+    for name, text in re.findall(r"^`(\S+)`:\n\n```text\n(.*?)```", page, re.M | re.S):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text(text)
+    shown = re.findall(r"^\$ (.*)\n((?:(?!\$ |```).*\n)*)", page, re.M)
+    assert len(shown) >= 8
+    for line, expected in shown:
+        program, *arguments = shlex.split(line)
+        if program == "asrkit":
+            printed = run(*arguments[1:]).stdout
+        else:
+            printed = Path(arguments[-1]).read_text()
+            printed = "".join(printed.splitlines(keepends=True)[:10] if program == "head" else printed)
+        assert without_times(printed) == without_times(expected), line
+
+
+def without_times(text: str) -> str:
+    return re.sub(r'done in \d+\.\d s|"seconds": \d+\.\d+', "TIME", text)

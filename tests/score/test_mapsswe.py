@@ -93,7 +93,8 @@ def test_statistic_agrees_with_scipy(differences: list[int]) -> None:
     result = mapsswe(differences)
     t = stats.ttest_1samp(differences, 0.0).statistic
     assert result.statistic == pytest.approx(t, rel=1e-9, abs=1e-9)
-    assert result.p_value == pytest.approx(2 * stats.norm.sf(abs(t)), rel=1e-9)
+    bound = 0.5 ** (np.count_nonzero(differences) - 1)
+    assert result.p_value == pytest.approx(max(2 * stats.norm.sf(abs(t)), bound), rel=1e-9)
     assert result.deviation == pytest.approx(np.std(differences, ddof=1))
 
 
@@ -111,6 +112,16 @@ def test_identical_systems_and_no_errors_give_p_1() -> None:
     assert compare_edits([a, []], [a, []]).p_value == 1.0
     assert compare_edits([[]], [[]]) == mapsswe([])
     assert mapsswe([]).p_value == 1.0
+
+
+def test_a_handful_of_segments_proves_nothing() -> None:
+    """The bound is the best an exact test can do: exchange a and b in every subset of the segments that differ."""
+    differences = [2, 1, 3, 0, 1]
+    flipped = [abs(sum(d if (signs >> at) & 1 else -d for at, d in enumerate(differences))) for signs in range(2**5)]
+    exact = np.mean([total >= sum(differences) for total in flipped])
+    result = mapsswe(differences)
+    assert result.p_value == exact == 0.125
+    assert 2 * stats.norm.sf(result.statistic) < 0.01
 
 
 def test_equal_differences_fall_back_to_the_sign_test() -> None:
