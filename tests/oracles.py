@@ -82,3 +82,17 @@ def left_to_right_graph(num_states: int, skip: bool = False) -> StateGraph:
         if skip and state + 2 <= num_states:
             arcs.append((state, state + 2, 2 * state + 2, math.log(0.05)))
     return StateGraph.from_arcs(num_states + 1, arcs, final=[(num_states, 0.0)])
+
+
+def enumerate_state_paths(initial: Array, transitions: Array, loglikes: Array) -> dict[tuple[int, ...], float]:
+    """Return the state sequences of probability above zero of a plain HMM with their joint natural log densities.
+
+    ``initial`` (S,) and ``transitions`` (S, S) are probabilities, ``loglikes`` (T, S).
+    """
+    scores = {}
+    for states in itertools.product(range(len(initial)), repeat=len(loglikes)):
+        weight = float(initial[states[0]]) * math.prod(float(transitions[pair]) for pair in itertools.pairwise(states))
+        score = sum(float(loglikes[time, state]) for time, state in enumerate(states))
+        if weight > 0 and score > -math.inf:
+            scores[states] = math.log(weight) + score
+    return scores

@@ -217,7 +217,7 @@ def explain_failure(graph: StateGraph, arc_pdf: NDArray[np.int32], loglikes: NDA
         return f"too short for its transcript: {num_frames} frames, the shortest path needs {shortest}"
     impossible = np.flatnonzero(np.max(loglikes[:, np.unique(arc_pdf)], axis=1) == -np.inf)
     if len(impossible):
-        return f"no path: frame {impossible[0]} is impossible under every pdf of the transcript"
+        return f"no path: frame {impossible[0]} is impossible under every pdf of the graph"
     return f"no path: every path of {num_frames} frames has probability zero"
 
 

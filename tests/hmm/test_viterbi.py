@@ -206,7 +206,7 @@ def test_reasons_of_a_graph_without_a_path() -> None:
     )
     loglikes[2] = -np.inf
     assert align(left_to_right_graph(3), LABEL_PDF, label_logprob, loglikes) == NoPath(
-        "no path: frame 2 is impossible under every pdf of the transcript"
+        "no path: frame 2 is impossible under every pdf of the graph"
     )
 
 
