@@ -49,6 +49,8 @@ class Topology:
     def __post_init__(self) -> None:
         for index, entry in enumerate(self.entries):
             _check_entry(entry, f"topology entry {index}")
+        if not set(self.phone_to_entry.values()) <= set(range(len(self.entries))):
+            raise FormatError(f"a phone has topology entry {max(self.phone_to_entry.values())} of {len(self.entries)}")
 
     def states(self, phone: int) -> tuple[HmmState, ...]:
         """Return the states of a phone, the final one last."""
@@ -91,7 +93,7 @@ class Topology:
                 for entry in described["entries"]
             )
             return cls(entries, {int(k): int(v) for k, v in described["phone_to_entry"].items()})
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise FormatError(f"not a topology ({error!r})", where=path) from None
 
 
@@ -139,7 +141,9 @@ def read_topology_toml(path: Path, phones: Mapping[str, int], silence_phones: It
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))["hmm"]
-    except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
+        if not isinstance(tables, list):
+            raise TypeError("hmm is no array of tables")
+    except (OSError, KeyError, TypeError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise FormatError(f"not a topology in TOML: {error!r}", where=path, remedy="see docs/topology.md") from None
     silent = set(silence_phones)
     entries: list[tuple[HmmState, ...]] = []
@@ -196,10 +200,27 @@ def _check_entry(entry: tuple[HmmState, ...], where: str) -> None:
         targets = [target for target, _ in state.transitions]
         if len(set(targets)) != len(targets) or any(not 0 <= target < len(entry) for target in targets):
             raise FormatError(f"state {index} goes to {targets}, of {len(entry)} states", where=where)
-        if abs(sum(prob for _, prob in state.transitions) - 1) > TOLERANCE:
-            raise FormatError(f"transition probabilities of state {index} do not sum to 1", where=where)
-    reached = {0}
-    for _ in entry:
-        reached |= {t for i in reached for t, p in entry[i].transitions if p > 0}
-    if len(entry) - 1 not in reached:
-        raise FormatError("the final state cannot be reached", where=where)
+        probs = [prob for _, prob in state.transitions]
+        if not all(prob > 0 for prob in probs) or abs(sum(probs) - 1) > TOLERANCE:
+            raise FormatError(
+                f"transition probabilities of state {index} are {probs}; they do not sum to 1, or one is not above 0",
+                where=where,
+                remedy="leave out transitions that cannot happen",
+            )
+    steps = [(index, target) for index, state in enumerate(entry) for target, _ in state.transitions]
+    everything = set(range(len(entry)))
+    unreached = everything - _closure({0}, steps)
+    if unreached:
+        what = "the final state" if len(entry) - 1 in unreached else f"state {min(unreached)}"
+        raise FormatError(f"{what} cannot be reached", where=where)
+    stuck = everything - _closure({len(entry) - 1}, [(target, source) for source, target in steps])
+    if stuck:
+        raise FormatError(f"state {min(stuck)} never gets to the final state", where=where)
+
+
+def _closure(begin: set[int], steps: list[tuple[int, int]]) -> set[int]:
+    """Return all that ``steps`` lead to from ``begin``, itself included."""
+    reached = set(begin)
+    while more := {target for source, target in steps if source in reached} - reached:
+        reached |= more
+    return reached
