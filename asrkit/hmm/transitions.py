@@ -18,7 +18,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from asrkit.core.errors import ModelError
+from asrkit.core.errors import ConfigError, ModelError
 from asrkit.hmm.tree import ContextTree, Leaf, Node, Split
 from asrkit.lang.topology import Topology
 
@@ -32,6 +32,10 @@ class TransitionConfig:
 
     floor: float = 0.01
     min_count: float = 5.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.floor <= 0.5:
+            raise ConfigError(f"transition floor is {self.floor}, expected 0 < floor <= 0.5")
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,11 @@ class ContextTree:
 
     def save(self, path: Path) -> None:
         """Write the tree as JSON."""
-        write_json(path, {"N": self.context_width, "P": self.central_position, "root": _to_json(self.root)})
+        write_json(path, self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the tree as JSON-serialisable dicts, lists and numbers; equal trees give equal ones."""
+        return {"N": self.context_width, "P": self.central_position, "root": _to_json(self.root)}
 
     @classmethod
     def load(cls, path: Path) -> ContextTree:
@@ -98,7 +102,7 @@ class ContextTree:
         described = read_json(path)
         try:
             return cls(described["N"], described["P"], _from_json(described["root"]))
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise FormatError(f"not a context tree ({error!r})", where=path) from None
 
 
