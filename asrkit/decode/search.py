@@ -1,0 +1,297 @@
+"""Time-synchronous Viterbi beam search over a graph and loglikes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asrkit.core.errors import ConfigError, DataError, GraphError, ModelError
+from asrkit.decode import kernels
+from asrkit.decode.graph import SearchGraph
+
+# Both grow by doubling.
+_FIRST_ROOM = 1 << 10
+_FIRST_RECORDS = 1 << 16
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """How wide to search, and how the scores are weighed. All costs are negative natural logs.
+
+    Attributes
+    ----------
+    beam : float
+        A path survives when its cost is within this of the best path's.
+    max_active, min_active : int
+        Largest and smallest number of states that survive a frame; the beam adapts (Kaldi's ``--max-active``,
+        ``--min-active``).
+    beam_delta : float
+        Added to the beam of the next frame after it was adapted (Kaldi's ``--beam-delta``).
+    acoustic_scale : float
+        Factor of the loglikes; 1 / LM weight.
+    word_insertion_penalty : float
+        Cost added for each output label; may be negative.
+    """
+
+    beam: float = 13.0
+    max_active: int = 7000
+    min_active: int = 200
+    beam_delta: float = 0.5
+    acoustic_scale: float = 0.1
+    word_insertion_penalty: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.beam > 0:
+            raise ConfigError(f"beam is {self.beam}, expected a number above 0")
+        if self.max_active < 1:
+            raise ConfigError(f"max_active is {self.max_active}, expected 1 or more")
+        if not 0 <= self.min_active <= self.max_active:
+            raise ConfigError(f"min_active is {self.min_active}, expected 0 to max_active ({self.max_active})")
+        if not self.beam_delta > 0:
+            raise ConfigError(f"beam_delta is {self.beam_delta}, expected a number above 0")
+        if not 0 < self.acoustic_scale < math.inf:
+            raise ConfigError(f"acoustic_scale is {self.acoustic_scale}, expected a number above 0")
+        if not math.isfinite(self.word_insertion_penalty):
+            raise ConfigError(f"word_insertion_penalty is {self.word_insertion_penalty}, expected a finite number")
+
+
+@dataclass(frozen=True, eq=False)
+class SearchResult:
+    """The best path.
+
+    Attributes
+    ----------
+    words : tuple of int
+        Its output labels, epsilons removed (1-based).
+    word_starts, word_ends : ndarray, shape (num_words,), int32
+        A word starts with the frame at which its label is passed and ends (exclusive) where the next one starts,
+        the last one at the end; so silence behind a word is counted to it, and a graph that delays its labels
+        delays the times.
+    alignment : ndarray, shape (num_frames,), int32
+        The input label (transition_id, 1-based) of each frame.
+    total_cost : float
+        ``graph_cost + acoustic_cost + word_insertion_penalty × number of words``; what the search minimises.
+    graph_cost : float
+        Arcs' costs, and the final cost where ``reached_final``.
+    acoustic_cost : float
+        −acoustic_scale × sum of the frames' loglikes.
+    reached_final : bool
+        Whether the path ends in a final state; False: no final state survived (or a partial result was asked
+        for), and this is the best path into any state.
+    """
+
+    words: tuple[int, ...]
+    word_starts: NDArray[np.int32]
+    word_ends: NDArray[np.int32]
+    alignment: NDArray[np.int32]
+    total_cost: float
+    graph_cost: float
+    acoustic_cost: float
+    reached_final: bool
+
+    @property
+    def num_frames(self) -> int:
+        """Number of frames."""
+        return len(self.alignment)
+
+
+class BeamSearch:
+    """One search at a time over a shared graph; its memory is used again for the next utterance.
+
+    ``start()``, then ``advance(block)`` as often as there are blocks of frames, then ``finish()``. The size of the
+    blocks never changes a result. Pruning is that of Kaldi's FasterDecoder; epsilon arcs may have negative costs.
+
+    Parameters
+    ----------
+    graph : SearchGraph
+        The graph folded with the model.
+    config : SearchConfig
+        Fixed for the life of the object.
+    """
+
+    def __init__(self, graph: SearchGraph, config: SearchConfig = SearchConfig()) -> None:
+        self.graph = graph
+        self.config = config
+        num_states = graph.graph.num_states
+        limits = np.zeros(kernels.NUM_LIMITS)
+        limits[kernels.BEAM] = config.beam
+        limits[kernels.BEAM_DELTA] = config.beam_delta
+        limits[kernels.MAX_ACTIVE] = config.max_active
+        limits[kernels.MIN_ACTIVE] = config.min_active
+        limits[kernels.SCALE] = config.acoustic_scale
+        limits[kernels.PENALTY] = config.word_insertion_penalty
+        self._tokens = _token_arrays(
+            _FIRST_ROOM,
+            slot_of=np.full(num_states, -1, dtype=np.int32),
+            records=np.empty((_FIRST_RECORDS, 2), dtype=np.int32),
+            counts=np.zeros(kernels.NUM_COUNTS, dtype=np.int64),
+            limits=limits,
+        )
+        self._frame_costs = np.empty(2 * graph.num_pdfs, dtype=np.float32)
+        self._num_frames = 0
+        self._open = False
+
+    def start(self) -> None:
+        """Begin an utterance; what was left of another is forgotten.
+
+        Raises
+        ------
+        GraphError
+            A cycle of epsilon arcs with negative cost is reachable from the start state.
+        """
+        tokens, graph = self._tokens, self.graph
+        tokens.slot_of[tokens.link[: tokens.counts[kernels.TOKENS], 0]] = -1
+        tokens.counts[:] = 0
+        self._num_frames = 0
+        first = graph.graph.start
+        while True:
+            tokens = self._tokens
+            tokens.slot_of[first] = 0
+            tokens.cost[0] = 0.0
+            tokens.link[0] = (first, kernels.ROOT, kernels.ROOT)
+            tokens.queue[0] = 0
+            tokens.counts[kernels.TOKENS] = 1
+            status = kernels.close(graph.arrays, tokens, math.inf, 1)
+            if status == kernels.DONE:
+                break
+            tokens.slot_of[tokens.link[: tokens.counts[kernels.TOKENS], 0]] = -1
+            tokens.counts[kernels.TOKENS] = 0
+            self._help(status)
+        self._open = True
+
+    def advance(self, loglikes: NDArray[np.float32]) -> None:
+        """Take the next frames.
+
+        Parameters
+        ----------
+        loglikes : ndarray, shape (num_frames, num_pdfs), float32
+            Natural log; −inf = impossible.
+
+        Raises
+        ------
+        ModelError
+            A wrong shape, a NaN or a +inf among the loglikes.
+        DataError
+            No path survived a frame.
+        GraphError
+            A cycle of epsilon arcs with negative cost was reached.
+        """
+        if not self._open:
+            raise RuntimeError("advance() before start()")
+        if loglikes.ndim != 2 or loglikes.shape[1] != self.graph.num_pdfs:
+            raise ModelError(f"loglikes have shape {loglikes.shape}, expected (frames, {self.graph.num_pdfs})")
+        # Mapped archives give read-only, unaligned arrays, for which the kernels would be compiled once more.
+        block = np.require(loglikes, dtype=np.float32, requirements=["C", "A", "W"])
+        counts = self._tokens.counts
+        counts[kernels.FRAME] = 0
+        self._open = False
+        while (status := kernels.advance(self.graph.arrays, self._tokens, block, self._frame_costs)) != kernels.DONE:
+            self._help(status, self._num_frames + int(counts[kernels.FRAME]))
+        self._num_frames += len(block)
+        self._open = True
+
+    def partial(self) -> SearchResult:
+        """Return the best path so far, final or not, without ending the search."""
+        if not self._open:
+            raise RuntimeError("partial() before start()")
+        return self._result(use_final=False)
+
+    def finish(self) -> SearchResult:
+        """End the utterance and return the best path into a final state, or the best partial one, flagged."""
+        if not self._open:
+            raise RuntimeError("finish() before start()")
+        self._open = False
+        return self._result(use_final=True)
+
+    def decode(self, loglikes: NDArray[np.float32]) -> SearchResult:
+        """Search a whole utterance: ``start``, ``advance`` once, ``finish``."""
+        self.start()
+        self.advance(loglikes)
+        return self.finish()
+
+    def _help(self, status: int, frame: int = 0) -> None:
+        """Make room for what a kernel asks for, or raise the error it reports."""
+        tokens, counts = self._tokens, self._tokens.counts
+        if status == kernels.NEED_ROOM:
+            room = 2 * len(tokens.cost)
+            grown = _token_arrays(room, tokens.slot_of, tokens.records, counts, tokens.limits)
+            survivors = counts[kernels.SURVIVORS]
+            grown.kept_cost[:survivors] = tokens.kept_cost[:survivors]
+            grown.kept[:survivors] = tokens.kept[:survivors]
+            self._tokens = grown
+        elif status == kernels.NEED_RECORDS:
+            kernels.collect(tokens, np.empty(counts[kernels.RECORDS], dtype=np.int32))
+            # At least half of the room is free after a collection, so that collections stay rare.
+            needed = 2 * int(counts[kernels.RECORDS] + counts[kernels.TOKENS])
+            if needed > len(tokens.records):
+                grown_records = np.empty((max(needed, 2 * len(tokens.records)), 2), dtype=np.int32)
+                grown_records[: counts[kernels.RECORDS]] = tokens.records[: counts[kernels.RECORDS]]
+                self._tokens = tokens._replace(records=grown_records)
+        elif status == kernels.BAD_LOGLIKE:
+            raise ModelError(f"a loglike of frame {frame} is NaN or +inf", remedy="check the features and the model")
+        elif status == kernels.NOTHING_SURVIVED:
+            raise DataError(
+                f"no path survived frame {frame}",
+                remedy="widen the beam, or check the loglikes (all −inf?) and that the graph has no dead ends",
+            )
+        else:
+            raise GraphError("a cycle of epsilon arcs has negative cost", remedy="check the grammar's weights")
+
+    def _result(self, use_final: bool) -> SearchResult:
+        tokens, graph = self._tokens, self.graph.graph
+        count = tokens.counts[kernels.TOKENS]
+        costs = tokens.cost[:count]
+        final = graph.final_cost[tokens.link[:count, 0]].astype(np.float64)
+        reached_final = use_final and bool(np.any(final < np.inf))
+        if reached_final:
+            costs = costs + final
+        slot = int(np.argmin(costs))
+        arcs = kernels.trace(tokens, slot)
+        records = graph.arcs[arcs]
+        emitting = records[:, 0] != 0
+        has_word = records[:, 1] != 0
+        # Frames consumed before each arc.
+        times = (np.cumsum(emitting) - emitting).astype(np.int32)
+        starts = times[has_word]
+        ends = np.append(starts[1:], np.int32(self._num_frames))[: len(starts)]
+        graph_cost = float(graph.costs[arcs].sum(dtype=np.float64)) + (float(final[slot]) if reached_final else 0.0)
+        total = float(costs[slot])
+        penalties = self.config.word_insertion_penalty * len(starts)
+        return SearchResult(
+            words=tuple(records[has_word, 1].tolist()),
+            word_starts=starts,
+            word_ends=ends.astype(np.int32),
+            alignment=records[emitting, 0].astype(np.int32),
+            total_cost=total,
+            graph_cost=graph_cost,
+            acoustic_cost=total - graph_cost - penalties,
+            reached_final=reached_final,
+        )
+
+
+def _token_arrays(
+    room: int,
+    slot_of: NDArray[np.int32],
+    records: NDArray[np.int32],
+    counts: NDArray[np.int64],
+    limits: NDArray[np.float64],
+) -> kernels.Tokens:
+    return kernels.Tokens(
+        slot_of=slot_of,
+        cost=np.empty(room),
+        link=np.empty((room, 3), dtype=np.int32),
+        kept_cost=np.empty(room),
+        kept=np.empty((room, 2), dtype=np.int32),
+        rank=np.empty(room, dtype=np.int32),
+        queue=np.empty(room, dtype=np.int32),
+        queued=np.zeros(room, dtype=np.uint8),
+        candidate_cost=np.empty(room),
+        candidate=np.empty((room, 3), dtype=np.int32),
+        histogram=np.empty(kernels.NUM_BINS + 1, dtype=np.int32),
+        records=records,
+        counts=counts,
+        limits=limits,
+    )
