@@ -88,16 +88,17 @@ class DataDir:
         return cls(path, utterances, recordings)
 
     def save(self) -> None:
-        """Write the tables under ``self.path``; each file appears whole."""
+        """Write the tables under ``self.path``, each whole; ``segments`` and ``text`` go where there are none."""
         utterances = [self.utterances[key] for key in sorted(self.utterances)]
         write_lines(self.path / "wav.scp", (f"{k} {v}" for k, v in sorted(self.recordings.items())))
         if any(u.start_secs is not None for u in utterances):
-            write_lines(
-                self.path / "segments",
-                (f"{u.utterance_id} {u.recording_id} {u.start_secs or 0:.3f} {u.end_secs:.3f}" for u in utterances),
-            )
+            write_lines(self.path / "segments", map(_segment_line, utterances))
+        else:
+            (self.path / "segments").unlink(missing_ok=True)
         if all(u.words is not None for u in utterances):
-            write_lines(self.path / "text", (f"{u.utterance_id} {' '.join(u.words or ())}".rstrip() for u in utterances))
+            save_text(self.path / "text", {u.utterance_id: u.words or () for u in utterances})
+        else:
+            (self.path / "text").unlink(missing_ok=True)
         write_lines(self.path / "spk2utt", (f"{s} {' '.join(us)}" for s, us in sorted(self.by_speaker().items())))
         write_lines(self.path / "utt2spk", (f"{u.utterance_id} {u.speaker}" for u in utterances))
 
@@ -155,6 +156,11 @@ def read_segments(path: Path | str) -> dict[str, tuple[str, float, float | None]
 def save_text(path: Path | str, table: Mapping[str, Iterable[str]]) -> None:
     """Write ``text`` (or hypotheses), sorted by utterance id."""
     write_lines(path, (f"{key} {' '.join(words)}".rstrip() for key, words in sorted(table.items())))
+
+
+def _segment_line(utterance: Utterance) -> str:
+    end = -1 if utterance.end_secs is None else utterance.end_secs
+    return f"{utterance.utterance_id} {utterance.recording_id} {utterance.start_secs or 0:.3f} {end:.3f}"
 
 
 def _missing(key: str, here: str, there: str, path: Path) -> DataError:

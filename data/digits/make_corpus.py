@@ -35,7 +35,7 @@ TEST_VOICES = [
     "en-us+john", "en-us+Alicia",
 ]  # fmt: skip
 
-DIGITS = "OH ZERO ONE TWO THREE FOUR FIVE SIX SEVEN EIGHT NINE".split()
+DIGITS = ["OH", "ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE"]
 COMMANDS = [
     "STOP", "CALL HOME", "CALL THE OFFICE", "NEXT STATION", "LAST STATION", "VOLUME UP", "VOLUME DOWN",
     *(" ".join(words) for words in itertools.product(["TURN"], ["ON", "OFF"], ["THE"], ["LIGHT", "RADIO", "HEATING"])),
