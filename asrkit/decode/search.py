@@ -109,33 +109,26 @@ class BeamSearch:
     graph : SearchGraph
         The graph folded with the model.
     config : SearchConfig
-        Fixed for the life of the object.
+        May be changed with each ``start``.
     """
 
     def __init__(self, graph: SearchGraph, config: SearchConfig = SearchConfig()) -> None:
         self.graph = graph
         self.config = config
         num_states = graph.graph.num_states
-        limits = np.zeros(kernels.NUM_LIMITS)
-        limits[kernels.BEAM] = config.beam
-        limits[kernels.BEAM_DELTA] = config.beam_delta
-        limits[kernels.MAX_ACTIVE] = config.max_active
-        limits[kernels.MIN_ACTIVE] = config.min_active
-        limits[kernels.SCALE] = config.acoustic_scale
-        limits[kernels.PENALTY] = config.word_insertion_penalty
         self._tokens = _token_arrays(
             _FIRST_ROOM,
             slot_of=np.full(num_states, -1, dtype=np.int32),
             records=np.empty((_FIRST_RECORDS, 2), dtype=np.int32),
             counts=np.zeros(kernels.NUM_COUNTS, dtype=np.int64),
-            limits=limits,
+            limits=np.zeros(kernels.NUM_LIMITS),
         )
         self._frame_costs = np.empty(2 * graph.num_pdfs, dtype=np.float32)
         self._num_frames = 0
         self._open = False
 
-    def start(self) -> None:
-        """Begin an utterance; what was left of another is forgotten.
+    def start(self, config: SearchConfig | None = None) -> None:
+        """Begin an utterance, with another configuration if one is given; what was left of another is forgotten.
 
         Raises
         ------
@@ -143,6 +136,8 @@ class BeamSearch:
             A cycle of epsilon arcs with negative cost is reachable from the start state.
         """
         tokens, graph = self._tokens, self.graph
+        self.config = config or self.config
+        _set_limits(tokens.limits, self.config)
         tokens.slot_of[tokens.link[: tokens.counts[kernels.TOKENS], 0]] = -1
         tokens.counts[:] = 0
         self._num_frames = 0
@@ -270,6 +265,15 @@ class BeamSearch:
             acoustic_cost=total - graph_cost - penalties,
             reached_final=reached_final,
         )
+
+
+def _set_limits(limits: NDArray[np.float64], config: SearchConfig) -> None:
+    limits[kernels.BEAM] = config.beam
+    limits[kernels.BEAM_DELTA] = config.beam_delta
+    limits[kernels.MAX_ACTIVE] = config.max_active
+    limits[kernels.MIN_ACTIVE] = config.min_active
+    limits[kernels.SCALE] = config.acoustic_scale
+    limits[kernels.PENALTY] = config.word_insertion_penalty
 
 
 def _token_arrays(
