@@ -96,3 +96,13 @@ def enumerate_state_paths(initial: Array, transitions: Array, loglikes: Array) -
         if weight > 0 and score > -math.inf:
             scores[states] = math.log(weight) + score
     return scores
+
+
+def best_score(graph: StateGraph, arc_pdf: Array, arc_logprob: Array, loglikes: Array) -> float:
+    """Return the score of the best path by the recursion over all states and arcs, -inf if there is none."""
+    score = graph.initial_logprob.astype(np.float64)
+    for frame in loglikes:
+        after = np.full(graph.num_states, -np.inf)
+        np.maximum.at(after, graph.arc_dst, score[graph.arc_src] + arc_logprob + frame[arc_pdf])
+        score = after
+    return float((score + graph.final_logprob).max())

@@ -288,7 +288,7 @@ def backward_kernel(  # type: ignore[no-untyped-def]
     widest = 1
     for state in range(num_states):
         widest = max(widest, arc_begin[state + 1] - arc_begin[state])
-    values = np.empty(widest)
+    values, share = np.empty(widest), np.empty(widest)
     row = np.empty(unit_posteriors.shape[1])
     for position in range(row_begin[num_frames], row_begin[num_frames + 1]):
         beta_after[states[position]] = final_logprob[states[position]]
@@ -308,13 +308,19 @@ def backward_kernel(  # type: ignore[no-untyped-def]
             mass = 0.0
             for k in range(end - first):
                 if values[k] - peak > _NO_BIT:
-                    mass += math.exp(values[k] - peak)
+                    share[k] = math.exp(values[k] - peak)
+                    mass += share[k]
+                else:
+                    share[k] = 0.0
             log_mass = math.log(mass) if mass > 1.0 else 0.0
             beta_here[state] = peak + log_mass - offset[frame + 1]
             log_others = alpha[position] - offset[frame + 1] - log_norm
             if log_others + peak + log_mass > _UNDERFLOW:
+                others = math.exp(log_others + peak)
                 for arc in range(first, end):
-                    posterior = math.exp(log_others + values[arc - first])
+                    posterior = others * share[arc - first]
+                    if posterior == 0.0:  # negligible beside the best arc of the state, yet a number
+                        posterior = math.exp(log_others + values[arc - first])
                     arc_occupancy[arc] += posterior
                     row[arc_unit[arc]] += posterior
         for unit in range(len(row)):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from asrkit.core.errors import ConfigError, ModelError
 from asrkit.hmm.state_graph import StateGraph
 from asrkit.hmm.viterbi import AlignConfig, Alignment, NoPath, align, viterbi
-from tests.oracles import enumerate_scores, left_to_right_graph, path_score, random_graph
+from tests.oracles import best_score, enumerate_scores, left_to_right_graph, path_score, random_graph
 
 SCORE_TOLERANCE = 1e-9
 
@@ -123,6 +123,20 @@ def test_a_long_utterance_drops_dead_tokens_and_keeps_the_best_path() -> None:
     np.testing.assert_array_equal(arc_pdf[found.arcs], truth)
     expected = (num_frames - num_states) * math.log(0.75) + num_states * math.log(0.25)
     assert found.score == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_dropping_tokens_in_a_graph_with_cycles_loses_no_path(seed: int) -> None:
+    problem = _problem(seed, num_states=50, num_arcs=140, num_frames=3_000, num_pdfs=9)  # up to 150,000 tokens
+    problem[3][problem[3] == -np.inf] = -30.0
+    found = viterbi(*problem)
+    assert found is not None
+    assert found.score == pytest.approx(best_score(*problem), rel=1e-12)
+    graph, arc_pdf, arc_logprob, loglikes = problem
+    assert (graph.arc_dst[found.arcs[:-1]] == graph.arc_src[found.arcs[1:]]).all()
+    parts = arc_logprob[found.arcs].sum() + loglikes[np.arange(3_000), arc_pdf[found.arcs]].sum(dtype=np.float64)
+    ends = graph.initial_logprob[graph.arc_src[found.arcs[0]]] + graph.final_logprob[graph.arc_dst[found.arcs[-1]]]
+    assert parts + float(ends) == pytest.approx(found.score, rel=1e-6)
 
 
 def test_extreme_scales_stay_finite_and_exact() -> None:
