@@ -83,7 +83,7 @@ class PerplexityReport:
         return self.num_outside / self.num_words if self.num_words else 0.0
 
 
-def evaluate(model: NgramModel, sentences: Iterable[Sequence[str]]) -> PerplexityReport:
+def text_perplexity(model: NgramModel, sentences: Iterable[Sequence[str]]) -> PerplexityReport:
     """Return the perplexity report of a text; an empty sentence is one ``</s>``.
 
     Raises

@@ -90,8 +90,9 @@ def estimate(counts: NgramCounts, config: NgramConfig) -> NgramModel:
     ``D1 = 1 - 2 Y n2/n1``, ``D2 = 2 - 3 Y n3/n2``, ``D3+ = 3 - 4 Y n4/n3``.
 
     The back-off form is Kaldi's make_kn_lm.py: ``D = n1 / (n1 + 2 n2)`` from occurrences, for lower orders too,
-    though these then count left neighbours. It differs from Kaldi's in one case: where n1 or n2 is zero, D is
-    :data:`FALLBACK_DISCOUNT`, since D = 1 would make each single n-gram impossible.
+    though these then count left neighbours. It differs from Kaldi's in two cases, both of tiny texts: where n1
+    or n2 is zero, D is :data:`FALLBACK_DISCOUNT`, since D = 1 would make each single n-gram impossible; and where
+    every word is listed in a context, its words share what the discount took (Kaldi's divides by zero).
     """
     kept = _kept(counts, config)
     interpolated = config.smoothing != "kneser-ney-backoff"
@@ -109,11 +110,10 @@ def estimate(counts: NgramCounts, config: NgramConfig) -> NgramModel:
         lower_here = lower if below is None else lower[layer.suffix]
         if interpolated:
             prob = listed_share + weight[parent] * lower_here
+        elif below is None:
+            prob = _spread_over_unseen(listed_share, layer)
         else:
-            weight = _backoff_weight(layer, parent, num_contexts, listed_share, lower_here, kept[n - 1])
-            prob = np.where(kept[n - 1], listed_share, weight[parent] * lower_here)
-            if below is None:
-                prob = _spread_over_unseen(prob, layer)
+            prob, weight = _back_off(listed_share, lower_here, parent, num_contexts, kept[n - 1], len(counts.words) - 1)
         if below is None:
             prob[0] = 0.0  # <s>
         else:
@@ -204,15 +204,22 @@ def _single(layer: CountLayer, parent: Index, num_contexts: int, n: int, order: 
     return np.maximum(counts - discount, 0.0).astype(float), total
 
 
-def _backoff_weight(
-    layer: CountLayer, parent: Index, num_contexts: int, prob: Float64, lower: Float64, kept: NDArray[np.bool_]
-) -> Float64:
-    """Katz's weights: what the listed words leave over, divided by what the shorter context gives to the others."""
-    left = 1.0 - np.bincount(parent[kept], weights=prob[kept], minlength=num_contexts)
-    left_below = 1.0 - np.bincount(parent[kept], weights=lower[kept], minlength=num_contexts)
+def _back_off(
+    share: Float64, lower: Float64, parent: Index, num_contexts: int, kept: NDArray[np.bool_], num_events: int
+) -> tuple[Float64, Float64]:
+    """Probabilities and Katz's weights: what the listed words leave over, divided by what the others have below.
+
+    Where no others are left, the listed words share the rest in proportion (as SRILM does).
+    """
+    inside, lower_inside, listed = (
+        np.bincount(parent[kept], weights=values[kept], minlength=num_contexts).astype(float)
+        for values in (share, lower, np.ones(len(share)))
+    )
+    full = listed == num_events
     weight = np.ones(num_contexts)
-    np.divide(left, left_below, out=weight, where=(left > 0) & (left_below > 1e-12))
-    return weight
+    np.divide(1.0 - inside, 1.0 - lower_inside, out=weight, where=~full & (listed > 0))
+    share = np.where(full[parent], _divide(share, inside[parent]), share)
+    return np.where(kept, share, weight[parent] * lower), weight
 
 
 def _spread_over_unseen(prob: Float64, layer: CountLayer) -> Float64:

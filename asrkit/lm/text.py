@@ -55,7 +55,7 @@ def read_sentences(path: Path | str, data_text: bool = False) -> Iterator[tuple[
     except UnicodeDecodeError as error:
         raise FormatError(
             f"not UTF-8 text (byte 0x{error.object[error.start]:02x})",
-            where=f"{path}:{number + 1}",
+            where=f"{path}:{number}",
             remedy="convert it to UTF-8",
         ) from None
 

@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from asrkit.core.errors import ConfigError
+from asrkit.core.errors import ConfigError, FormatError
 from asrkit.lm.arpa import read_arpa, write_arpa
 from asrkit.lm.counts import NgramCounts, count_ngrams
 from asrkit.lm.grammar import read_grammar
 from asrkit.lm.interpolation import interpolate, tune_weight
 from asrkit.lm.model import NgramModel
-from asrkit.lm.perplexity import PerplexityReport, evaluate, sentence_scores
+from asrkit.lm.perplexity import PerplexityReport, sentence_scores, text_perplexity
 from asrkit.lm.pruning import prune
 from asrkit.lm.smoothing import NgramConfig, estimate, uniform_unigram
 from asrkit.lm.text import read_sentences, read_word_list
@@ -71,7 +71,6 @@ def train_ngram(
         counts = count_ngrams(sentences, config.order, words, config.unknown, config.min_count_of(1))
         _say_what_was_counted(counts, config)
         model = estimate(counts, config)
-        write_arpa(out, model)
         figures = {
             "sentences": counts.num_sentences,
             "words": counts.num_tokens,
@@ -79,6 +78,7 @@ def train_ngram(
             **_sizes(model),
             **_dev_figures(model, dev, data_text),
         }
+        write_arpa(out, model)
         return StageResult(figures)
 
     return _run("ngram", out, [text, vocab, dev], _NgramRecord(**asdict(config), data_text=data_text), options, body)
@@ -107,8 +107,9 @@ def interpolate_models(
             figures["em_iterations"] = len(tuning.perplexities)
         assert chosen is not None
         model = interpolate(one, two, chosen)
+        figures = {"weight": chosen, **figures, **_sizes(model), **_dev_figures(model, dev, data_text)}
         write_arpa(out, model)
-        return StageResult({"weight": chosen, **figures, **_sizes(model), **_dev_figures(model, dev, data_text)})
+        return StageResult(figures)
 
     return _run("interpolate", out, [first, second, dev], _Request(data_text, weight), options, body)
 
@@ -122,8 +123,8 @@ def prune_model(
         model = read_arpa(arpa)
         before = sum(model.num_ngrams)
         model = prune(model, threshold)
-        write_arpa(out, model)
         figures = {"ngrams_before": before, **_sizes(model), **_dev_figures(model, dev, data_text)}
+        write_arpa(out, model)
         return StageResult(figures)
 
     return _run("prune", out, [arpa, dev], _Request(data_text, threshold=threshold), options, body)
@@ -147,7 +148,7 @@ def measure_perplexity(arpa: Path, text: Path, data_text: bool = False, per_sent
     model = read_arpa(arpa)
     named = list(read_sentences(text, data_text))
     sentences = [words for _, words in named]
-    report = evaluate(model, sentences)
+    report = text_perplexity(model, sentences)
     lines: tuple[str, ...] = ()
     if per_sentence:
         scores = sentence_scores(model, sentences)
@@ -179,7 +180,7 @@ def _sentences(path: Path, data_text: bool) -> list[list[str]]:
 def _dev_figures(model: NgramModel, dev: Path | None, data_text: bool) -> dict[str, Any]:
     if dev is None:
         return {}
-    report = evaluate(model, (words for _, words in read_sentences(dev, data_text)))
+    report = text_perplexity(model, (words for _, words in read_sentences(dev, data_text)))
     return {f"dev_{key}": value for key, value in _perplexity_figures(model, report).items()}
 
 
@@ -227,4 +228,7 @@ def _run(
 ) -> StageReport:
     stage = f"train-lm {what} {out.name}"
     given = [path for path in inputs if path is not None]
+    for path in given:
+        if not path.is_file():  # said before the work, not at its end
+            raise FormatError("no such file", where=path)
     return run_stage(stage, out.parent, given, config, [out], options, body, uses_seed=False)
