@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from asrkit.core.errors import FormatError, GraphError
+from asrkit.core.errors import GraphError
 from asrkit.core.files import whole_file
+from asrkit.graph.arrays import load_graph
 
 _MAGIC = 2125659606
 _EXPANDED = 1
@@ -116,65 +117,6 @@ def _header(fst: FstArrays) -> bytes:
     return np.int32(_MAGIC).astype("<i4").tobytes() + names + version_and_flags + sizes
 
 
-def read_fst(path: Path | str) -> FstArrays:
-    """Read an OpenFst file of type ``const`` (unaligned) or ``vector`` over the standard arc.
-
-    Raises
-    ------
-    FormatError
-        The file is absent, of another type, or cut off.
-    """
-    path = Path(path)
-    try:
-        with path.open("rb") as handle:
-            data = handle.read(128)
-        length = path.stat().st_size
-    except OSError as error:
-        raise FormatError(f"cannot read it: {error.strerror}", where=path) from None
-    kind, at = _name(data, 4)
-    arc_type, at = _name(data, at)
-    if data[:4] != _MAGIC.to_bytes(4, "little") or arc_type != b"standard" or len(data) < at + 40:
-        raise FormatError("not an OpenFst file over the standard arc", where=path)
-    if kind == b"vector":
-        return _read_vector(path)
-    version, flags = np.frombuffer(data, "<i4", 2, at)
-    if kind != b"const" or version != _CONST_UNALIGNED or flags != 0:
-        raise FormatError(
-            f"an OpenFst file of type {kind.decode(errors='replace')!r}, version {version}, flags {flags}; "
-            "expected 'const' or 'vector' without symbol tables or alignment",
-            where=path,
-            remedy="convert it with `fstconvert --fst_type=const`",
-        )
-    _, start, num_states, num_arcs = np.frombuffer(data, "<i8", 4, at + 8).tolist()
-    at += 40
-    if num_states < 0 or num_arcs < 0 or length != at + num_states * _STATE.itemsize + num_arcs * _ARC.itemsize:
-        raise FormatError(
-            f"{num_states} states and {num_arcs} arcs announced, the file's length says otherwise",
-            where=path,
-            remedy="make the file again",
-        )
-    states = np.fromfile(path, _STATE, num_states, offset=at)
-    arcs = np.fromfile(path, _ARC, num_arcs, offset=at + num_states * _STATE.itemsize)
-    begin = np.append(states["begin"], num_arcs).astype(np.int64)
-    return FstArrays(
-        start, states["final"].copy(), begin, *(arcs[name].copy() for name in ("ilabel", "olabel", "cost", "dst"))
-    )
-
-
-def _name(data: bytes, at: int) -> tuple[bytes, int]:
-    size = int.from_bytes(data[at : at + 4], "little")
-    return (data[at + 4 : at + 4 + size], at + 4 + size) if size < 64 else (b"", at)
-
-
-def _read_vector(path: Path) -> FstArrays:
-    import kaldifst
-
-    fst = kaldifst.StdVectorFst.read(str(path))
-    if fst is None:
-        raise FormatError("OpenFst cannot read it", where=path, remedy="make the file again")
-    return from_openfst(fst)
-
-
 def to_openfst(fst: FstArrays) -> Any:
     """Return the same transducer as a ``kaldifst.StdVectorFst``."""
     import kaldifst
@@ -185,7 +127,7 @@ def to_openfst(fst: FstArrays) -> Any:
 
 
 def from_openfst(fst: Any) -> FstArrays:
-    """Return a ``kaldifst`` transducer over the standard arc as arrays."""
+    """Return a ``kaldifst`` transducer over the standard arc as arrays; epsilon inputs come first in every state."""
     import kaldifst
 
     def write(path: Path) -> None:
@@ -195,6 +137,16 @@ def from_openfst(fst: Any) -> FstArrays:
             )
 
     return _through_file(write, read_fst)
+
+
+def read_fst(path: Path | str) -> FstArrays:
+    """Read an OpenFst file of type ``const`` or ``vector``; see :func:`asrkit.graph.arrays.load_graph`."""
+    graph = load_graph(path)
+    ilabel, olabel, dst = (
+        np.ascontiguousarray(column) for column in (graph.ilabels, graph.olabels, graph.destinations)
+    )
+    begin = graph.offsets[:, 0].astype(np.int64)
+    return FstArrays(graph.start, graph.final_cost, begin, ilabel, olabel, np.ascontiguousarray(graph.costs), dst)
 
 
 def _through_file(write: Callable[[Path], None], read: Callable[[Path], Any]) -> Any:
