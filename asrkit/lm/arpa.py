@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import logging
 import re
 import zlib
@@ -20,7 +21,7 @@ from asrkit.lm.model import BOS, EOS, Float64, Ids, NgramModel, RawLayer, build_
 
 log = logging.getLogger("asrkit")
 
-_CHUNK_LINES = 100_000
+_CHUNK_LINES = 20_000
 _LOG_ZERO = -99.0  # ARPA's way to write log10(0)
 _HEADER = re.compile(rb"ngram\s+(\d+)\s*=\s*(\d+)$")
 
@@ -70,8 +71,8 @@ def _open_bytes(path: Path) -> Iterator[IO[bytes]]:
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
         if packed:
-            with gzip.GzipFile(fileobj=raw, mode="rb") as handle:
-                yield handle  # type: ignore[misc]
+            with gzip.GzipFile(fileobj=raw, mode="rb") as packed_bytes:
+                yield io.BufferedReader(packed_bytes, 1 << 20)  # its lines are read in C
         else:
             yield raw
 

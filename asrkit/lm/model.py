@@ -17,7 +17,7 @@ log = logging.getLogger("asrkit")
 
 BOS = "<s>"
 EOS = "</s>"
-UNKNOWN_SYMBOLS = ("<UNK>", "<unk>", "[UNK]")
+UNKNOWN_SYMBOLS = ("<UNK>", "<unk>", "[UNK]", "[unk]")
 
 Ids = NDArray[np.int32]
 Index = NDArray[np.int64]
@@ -101,7 +101,7 @@ class NgramModel:
 
     @functools.cached_property
     def unknown_id(self) -> int:
-        """Id of the unknown symbol (``<UNK>``, ``<unk>`` or ``[UNK]``), or -1 in a closed model."""
+        """Id of the unknown symbol (the first of :data:`UNKNOWN_SYMBOLS` that is listed), or -1 in a closed model."""
         return next((self.ids_by_word[w] for w in UNKNOWN_SYMBOLS if w in self.ids_by_word), -1)
 
     def ids(self, words: Iterable[str]) -> Ids:

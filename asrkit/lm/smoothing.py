@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from asrkit.core.errors import ConfigError
 from asrkit.lm.counts import CountLayer, NgramCounts
-from asrkit.lm.model import BOS, EOS, Float64, Index, NgramLayer, NgramModel
+from asrkit.lm.model import BOS, EOS, UNKNOWN_SYMBOLS, Float64, Index, NgramLayer, NgramModel
 
 log = logging.getLogger("asrkit")
 
@@ -46,8 +46,9 @@ class NgramConfig:
         unless a word list names it. Cutting is done after estimation: the mass of what is cut goes to the
         shorter context.
     unknown : str or None
-        Symbol that stands for words outside the vocabulary, an event of its own; None: a closed vocabulary
-        (n-grams that hold a word outside are not counted).
+        Symbol that stands for words outside the vocabulary, an event of its own, one of
+        :data:`asrkit.lm.model.UNKNOWN_SYMBOLS` since an ARPA file does not say which word it is; None: a closed
+        vocabulary (n-grams that hold a word outside are not counted).
     """
 
     order: int = 3
@@ -65,6 +66,9 @@ class NgramConfig:
                 f"min_count is {list(self.min_count)}: it falls from one order to the next",
                 remedy="an n-gram cannot be listed without the shorter ones inside it",
             )
+
+        if self.unknown is not None and self.unknown not in UNKNOWN_SYMBOLS:
+            raise ConfigError(f"unknown is {self.unknown!r}, expected one of {', '.join(UNKNOWN_SYMBOLS)}")
 
     def min_count_of(self, n: int) -> int:
         """Return the cut-off of order n."""

@@ -132,6 +132,7 @@ def prune_model(
 
 def make_uniform(words: Path, out: Path, options: RunOptions, unknown: str | None = None) -> StageReport:
     """Make the ARPA file in which every word of a list, and the end of the sentence, is equally likely."""
+    NgramConfig(unknown=unknown)  # a wrong symbol is said before any work
 
     def body() -> StageResult:
         listed = read_word_list(words)

@@ -215,6 +215,7 @@ def test_uniform_unigram() -> None:
         ("order=0", "order is 0"),
         ("min_count=[2, 1]", "it falls"),
         ("min_count=[0]", "expected values of 1"),
+        ("unknown=<oov>", "expected one of <UNK>"),
         ("smoothing=good-turing", "expected one of kneser-ney"),
     ],
 )
