@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from asrkit.core.errors import DataError, FormatError
 from asrkit.lm.model import BOS, EOS
+
+_VARIANT = re.compile(r"(.+)\(\d+\)")
 
 
 def read_sentences(path: Path | str, data_text: bool = False) -> Iterator[tuple[str, list[str]]]:
@@ -64,7 +67,8 @@ def read_word_list(path: Path | str) -> tuple[str, ...]:
     """Read a word list: the first field of every line that is not empty, in order, each word once.
 
     So a plain list, Kaldi's ``words.txt`` and a lexicon all serve. ``<s>``, ``</s>``, ``<eps>`` and
-    disambiguation symbols (``#0``) are left out.
+    disambiguation symbols (``#0``) are left out, and so is ``WORD(2)``, a further pronunciation in dictionaries of
+    CMU's form, where ``WORD`` is listed too.
 
     Raises
     ------
@@ -86,7 +90,7 @@ def read_word_list(path: Path | str) -> tuple[str, ...]:
         raise FormatError(f"not a readable word list: {error}", where=path) from None
     if not words:
         raise FormatError("no words in the list", where=path)
-    return tuple(words)
+    return tuple(word for word in words if not ((variant := _VARIANT.fullmatch(word)) and variant[1] in words))
 
 
 def _is_symbol(word: str) -> bool:

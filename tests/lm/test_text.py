@@ -54,6 +54,8 @@ def test_word_list_takes_the_first_field_and_no_symbols(tmp_path: Path) -> None:
     path = tmp_path / "words.txt"
     path.write_text("<eps> 0\nb 1\na A1 B\nb 2\n#0 3\n#hash 4\n<s> 5\n</s> 6\n\n")
     assert read_word_list(path) == ("b", "a", "#hash")
+    path.write_text("READ R EH D\nREAD(2) R IY D\nF(2) EH F\n")
+    assert read_word_list(path) == ("READ", "F(2)")
     path.write_text("<s>\n")
     with pytest.raises(FormatError, match="no words"):
         read_word_list(path)
