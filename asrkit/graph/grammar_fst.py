@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 
 from asrkit.core.errors import GraphError
 from asrkit.graph.fst import FstArrays
+from asrkit.lang.lexicon import is_reserved
 from asrkit.lang.symbols import SymbolTable
+from asrkit.lm.acceptor import Acceptor
 from asrkit.lm.model import BOS, EOS, NgramModel
 
 log = logging.getLogger("asrkit")
 
 BACKOFF = "#0"
+_SAME_CASE = "do both write words in the same case?"
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -33,7 +36,7 @@ class Grammar:
     dropped_words : tuple of str
         Words of the language model that the lexicon has no pronunciation for.
     dropped_ngrams : int
-        N-grams left out with them.
+        N-grams (or arcs of a finite-state grammar) left out with them.
     """
 
     fst: FstArrays
@@ -56,6 +59,38 @@ def ngram_grammar(model: NgramModel, words: SymbolTable) -> Grammar:
     return _NgramCompiler(model, words).compile()
 
 
+def acceptor_grammar(acceptor: Acceptor, words: SymbolTable) -> Grammar:
+    """Return a finite-state grammar as an acceptor of word ids; arcs with words outside the lexicon are left out.
+
+    Raises
+    ------
+    GraphError
+        No word of the grammar is in the lexicon.
+    """
+    vocabulary = acceptor.words()
+    dropped = tuple(word for word in vocabulary if not _is_spoken(word, words))
+    if len(dropped) == len(vocabulary):
+        raise GraphError(f"none of the {len(vocabulary)} words of the grammar is in the lexicon", remedy=_SAME_CASE)
+    arcs = [arc for arc in acceptor.arcs if _is_spoken(arc.word, words)]
+    labels = [words.ids[arc.word] for arc in arcs]
+    final = np.full(acceptor.num_states, np.inf)
+    final[list(acceptor.finals)] = list(acceptor.finals.values())
+    fst = FstArrays.from_arcs(
+        acceptor.start,
+        final,
+        [arc.source for arc in arcs],
+        labels,
+        labels,
+        [arc.cost for arc in arcs],
+        [arc.target for arc in arcs],
+    )
+    return Grammar(fst, dropped, len(acceptor.arcs) - len(arcs))
+
+
+def _is_spoken(word: str, words: SymbolTable) -> bool:
+    return word in words.ids and not is_reserved(word)
+
+
 class _NgramCompiler:
     """Turns the layers of a model into states and arcs, a whole order at a time."""
 
@@ -63,12 +98,10 @@ class _NgramCompiler:
         self.model = model
         self.words = words
         self.num_words = len(model.words)
-        spoken = [word not in (BOS, EOS) for word in model.words]
-        self.word_id = np.array(
-            [words.ids.get(word, 0) if said else 0 for word, said in zip(model.words, spoken, strict=True)]
-        )
+        spoken = [_is_spoken(word, words) for word in model.words]
+        self.word_id = np.array([words.ids[w] if said else 0 for w, said in zip(model.words, spoken, strict=True)])
         self.dropped = tuple(
-            word for word, said in zip(model.words, spoken, strict=True) if said and word not in words.ids
+            word for word, said in zip(model.words, spoken, strict=True) if not said and word not in (BOS, EOS)
         )
         self.rows = [model.ngrams(order)[0] for order in range(1, model.order + 1)]
         self.kept = [self._usable(ids) & (layer.log10_prob > -np.inf) for ids, layer in zip(self.rows, model.layers)]
@@ -88,7 +121,7 @@ class _NgramCompiler:
         if not (olabel > 0).any():
             raise GraphError(
                 f"none of the {self.num_words} words of the language model is in the lexicon",
-                remedy="do both write words in the same case?",
+                remedy=_SAME_CASE,
             )
         if not np.isfinite(final).any():
             raise GraphError("the language model never ends a sentence", remedy=f"give {EOS} a probability")

@@ -68,6 +68,7 @@ BIGRAM = {
     "A </s>": (-0.9, 0.0),
     "T A": (-0.35, 0.0),
     "TOO </s>": (-0.2, 0.0),
+    "TOO TOO": (-1.3, 0.0),  # less than by backing off
     "TWO TOO": (-0.25, 0.0),
 }
 
