@@ -42,8 +42,20 @@ class FeatureChecks:
 
 def read_front_end(folder: Path) -> dict[str, Any]:
     """Return what ``frontend.json`` of a data directory says; empty where there is none or it is damaged."""
+    return _read_object(folder / "frontend.json")
+
+
+def was_resampled(folder: Path) -> bool:
+    """Say whether the features were made with ``--resample``: the audio then need not have the front end's rate."""
+    values: Any = _read_object(folder / "stage.json")
+    for key in ("extract", "config", "resample"):
+        values = values.get(key) if isinstance(values, dict) else None
+    return values is True
+
+
+def _read_object(path: Path) -> dict[str, Any]:
     try:
-        values = read_json(folder / "frontend.json")
+        values = read_json(path)
     except FormatError:
         return {}
     return values if isinstance(values, dict) else {}

@@ -70,7 +70,7 @@ KINDS: dict[str, Kind] = {
     "missing-audio": Kind("error", "audio files that are not there", "mend the path in wav.scp, or --fix removes it"),
     "bad-audio": Kind("error", "audio that cannot be used", _FIX + "removes these utterances"),
     "same-audio": Kind("warning", "one audio file under several ids", "is one of the paths wrong?"),
-    "sample-rate": Kind("error", "wrong sample rate", "resample: `asrkit prepare --resample`, or sox"),
+    "sample-rate": Kind("error", "wrong sample rate", "`asrkit extract --resample` converts it, or sox before"),
     "channels": Kind("error", "more than one channel", "keep one channel: `sox IN OUT remix 1`"),
     "too-short": Kind("error", "utterances shorter than one frame", _FIX + "removes these utterances"),
     "bad-segment": Kind("error", "segments outside their recording", _FIX + "removes these utterances"),

@@ -8,7 +8,7 @@ from pathlib import Path
 from asrkit.core.errors import ConfigError, DataError
 from asrkit.core.progress import Progress, silent
 from asrkit.data.check_audio import AudioChecks, RecordingFacts, check_audio, durations, examine_audio
-from asrkit.data.check_features import FeatureChecks, check_features, read_front_end
+from asrkit.data.check_features import FeatureChecks, check_features, read_front_end, was_resampled
 from asrkit.data.check_ids import check_ids, speakers_of
 from asrkit.data.check_tables import check_tables
 from asrkit.data.check_text import TextChecks, Vocabulary, check_text, oov_rate
@@ -94,8 +94,12 @@ def read_data(path: Path | str, config: ValidateConfig) -> RawDataDir:
 
 
 def audio_checks(path: Path, config: ValidateConfig) -> AudioChecks:
-    """Return the checks of audio, with the sample rate of ``frontend.json`` where none is configured."""
-    rate = config.audio.sample_rate_hz or read_front_end(path).get("sample_rate_hz")
+    """Return the checks of audio; where no rate is configured, what `asrkit extract` recorded decides."""
+    if config.audio.sample_rate_hz is not None:
+        return config.audio
+    if was_resampled(path):
+        return replace(config.audio, any_rate=True)
+    rate = read_front_end(path).get("sample_rate_hz")
     return replace(config.audio, sample_rate_hz=rate if isinstance(rate, int) else None)
 
 
