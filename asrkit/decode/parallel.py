@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from asrkit.core.errors import AsrkitError
 from asrkit.core.jobs import map_in_order
+from asrkit.decode.config import SearchConfig
 from asrkit.decode.graph import SearchGraph
-from asrkit.decode.search import BeamSearch, SearchConfig, SearchResult
+from asrkit.decode.search import BeamSearch, SearchResult
 
 Blocks = Iterable[NDArray[np.float32]]
 

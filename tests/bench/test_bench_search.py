@@ -2,7 +2,8 @@
 
 Both search the same OpenFst graph, in memory before the clock starts, over the same float32 matrix. kaldi-decoder
 reads it through its own C++ ``DecodableCtc`` (label i is column i - 1; no Python callback), at acoustic scale 1;
-ours does its scaling and its traceback inside the measured time, theirs the traceback outside.
+ours does its scaling and its traceback inside the measured time, theirs the traceback outside. kaldi-decoder keeps
+Python's lock while it decodes, so its two threads run one after the other; so it is for anyone who uses it from Python.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from asrkit.decode.config import SearchConfig
 from asrkit.decode.graph import SearchGraph
-from asrkit.decode.search import BeamSearch, SearchConfig
+from asrkit.decode.search import BeamSearch
 from asrkit.graph.arrays import load_graph
 from asrkit.graph.fst import FstArrays, write_fst
 

@@ -10,9 +10,10 @@ import pytest
 from numpy.typing import NDArray
 
 from asrkit.core.errors import DataError, ModelError
+from asrkit.decode.config import SearchConfig
 from asrkit.decode.graph import SearchGraph
 from asrkit.decode.parallel import decode_many
-from asrkit.decode.search import BeamSearch, SearchConfig
+from asrkit.decode.search import BeamSearch
 from tests.decode.test_search import assert_same, random_sparse
 
 CONFIG = SearchConfig(beam=6.0, max_active=60, min_active=10, acoustic_scale=1.0)

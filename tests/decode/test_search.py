@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from asrkit.core.errors import AsrkitError, ConfigError, DataError, GraphError, ModelError
 from asrkit.decode import kernels
+from asrkit.decode.config import SearchConfig
 from asrkit.decode.graph import SearchGraph
-from asrkit.decode.search import BeamSearch, SearchConfig, SearchResult
+from asrkit.decode.search import BeamSearch, SearchResult
 from tests.decode.graphs import (
     TinyGraph,
     best_by_enumeration,

@@ -1,0 +1,332 @@
+"""`asrkit decode`: from features, a graph and a model to hypotheses."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asrkit.core.archives import ArchiveWriter
+from asrkit.core.errors import ConfigError, GraphError
+from asrkit.core.files import write_lines
+from asrkit.data.datadir import DataDir, Utterance, save_text
+from asrkit.decode.config import SearchConfig
+from asrkit.decode.times import align_words
+from asrkit.features.pipeline import ModelInputs
+from asrkit.graph.arrays import load_graph
+from asrkit.graph.directory import check_graph_fits, load_graph_info, load_words
+from asrkit.hmm.transitions import TransitionModel
+from asrkit.lang.lexicon import read_lexicon
+from asrkit.lang.symbols import SymbolTable
+from asrkit.score.sweep import Setting, read_best
+from asrkit.stages.acoustic import AcousticModel, data_files, load_acoustic_model, model_files
+from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_failures, run_stage
+
+if TYPE_CHECKING:
+    from asrkit.decode.parallel import Decoded
+    from asrkit.decode.search import SearchResult
+
+log = logging.getLogger("asrkit")
+
+BLOCK_FRAMES = 1024
+"""Loglikes computed at once, so that an hour-long recording needs no hour-long matrix."""
+
+NUM_NAMED = 10
+GRAPH_FILES = ("HCLG.fst", "words.txt", "phones.txt", "graph.json")
+
+
+@dataclass(frozen=True)
+class DecodeConfig:
+    """Configuration of `asrkit decode`.
+
+    Attributes
+    ----------
+    beam : float
+        A path survives when its cost is within this of the best path's.
+    max_active, min_active : int
+        Largest and smallest number of states that survive a frame.
+    lm_weights : tuple of float
+        Weights of the graph's costs against the acoustic ones; the acoustic scale is 1 / weight.
+    insertion_penalties : tuple of float
+        Costs added for each word; may be negative.
+    save_alignments : bool
+        Also write the transition_ids of the first setting's best paths, ``ali.scp`` and ``ali.ark``.
+
+    Every pair of a weight and a penalty is one setting, searched by itself; the first pair is the main one.
+    """
+
+    beam: float = 13.0
+    max_active: int = 7000
+    min_active: int = 200
+    lm_weights: tuple[float, ...] = (10.0,)
+    insertion_penalties: tuple[float, ...] = (0.0,)
+    save_alignments: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("lm_weights", "insertion_penalties"):
+            values = getattr(self, name)
+            if not values:
+                raise ConfigError(f"{name} is empty, expected one number at least")
+            if len(set(values)) != len(values):
+                raise ConfigError(f"{name} names a number twice: {', '.join(f'{value:g}' for value in values)}")
+        for weight in self.lm_weights:
+            if not 0 < weight < float("inf"):
+                raise ConfigError(f"an LM weight is {weight}, expected a number above 0")
+        for setting in self.settings:
+            self.search(setting)
+
+    @property
+    def settings(self) -> list[Setting]:
+        """All pairs, the main one first."""
+        return [Setting(weight, penalty) for weight in self.lm_weights for penalty in self.insertion_penalties]
+
+    def search(self, setting: Setting) -> SearchConfig:
+        """Return the search's configuration for a setting."""
+        return SearchConfig(
+            beam=self.beam,
+            max_active=self.max_active,
+            min_active=self.min_active,
+            acoustic_scale=1.0 / setting.lm_weight,
+            word_insertion_penalty=setting.insertion_penalty,
+        )
+
+
+def decode(
+    graph_path: Path,
+    model_path: Path,
+    data_path: Path,
+    out: Path,
+    config: DecodeConfig,
+    options: RunOptions,
+    best: Path | None = None,
+) -> StageReport:
+    """Recognise the utterances of a data directory.
+
+    Parameters
+    ----------
+    graph_path, model_path, data_path : Path
+        Graph directory, model directory, data directory with features.
+    out : Path
+        Decode directory to be made: ``hyp.txt`` and ``hyp.ctm`` of the main setting, and
+        ``hyp.w<weight>_p<penalty>.txt`` of every setting (see :mod:`asrkit.score.sweep`); such files of other
+        settings, left by an earlier run, are removed.
+    best : Path, optional
+        File (or decode directory) with the LM weight and insertion penalty that `asrkit score` chose on a
+        development set; they replace those of ``config``.
+
+    Raises
+    ------
+    GraphError, ModelError, DataError, FormatError
+        An input is absent or damaged, or graph, model and features do not belong together.
+    TooManyFailedError
+        More utterances failed than the options allow.
+    """
+    if best is not None:
+        chosen = read_best(best)
+        config = replace(config, lm_weights=(chosen.lm_weight,), insertion_penalties=(chosen.insertion_penalty,))
+    inputs = [
+        *(graph_path / name for name in GRAPH_FILES),
+        *model_files(model_path),
+        *data_files(data_path, ("utt2spk", "segments", "feats.scp", "cmvn.scp")),
+    ]
+    outputs = [out / "hyp.txt", out / "hyp.ctm", *(out / setting.file_name for setting in config.settings)]
+    if config.save_alignments:
+        outputs += [out / "ali.scp", out / "ali.ark"]
+
+    def body() -> StageResult:
+        return _decode(graph_path, model_path, data_path, out, config, options)
+
+    return run_stage("decode", out, inputs, config, outputs, options, body, uses_seed=False)
+
+
+def _decode(
+    graph_path: Path, model_path: Path, data_path: Path, out: Path, config: DecodeConfig, options: RunOptions
+) -> StageResult:
+    # Numba comes with these.
+    from asrkit.decode.graph import SearchGraph
+    from asrkit.decode.parallel import decode_many
+
+    data = DataDir.load(data_path)
+    model = load_acoustic_model(model_path)
+    check_graph_fits(graph_path, model.tree, model.transitions)
+    words = load_words(graph_path)
+    times_of = WordTimes.load(graph_path, model, words)
+    graph = load_graph(graph_path / "HCLG.fst")
+    if graph.olabels.max(initial=0) >= len(words):
+        raise GraphError(f"HCLG.fst has words that words.txt of {len(words)} words does not", where=graph_path)
+    features = model.inputs(data)
+    failures = [
+        Failure(key, "no features (see the report of `asrkit extract`)")
+        for key in data.utterances
+        if key not in features
+    ]
+    decoded = decode_many(
+        SearchGraph(graph, model.transitions.tid_to_pdf, model.transitions.num_pdfs),
+        [config.search(setting) for setting in config.settings],
+        list(features),
+        Loglikes(model, features),
+        options.num_jobs,
+    )
+    results = _Results(data, words, times_of, config, model.front_end.frame_shift_ms / 1000)
+    with ExitStack() as stack:
+        results.open(out, stack)
+        for one in options.progress(decoded, total=len(features), label="decode"):
+            results.add(one)
+        failures += results.failures
+        check_failures(failures, len(data.utterances), options, data_path)
+    results.save(out)
+    return StageResult(results.figures(), tuple(failures))
+
+
+@dataclass(frozen=True)
+class Loglikes:
+    """Computes the loglikes of an utterance, block by block."""
+
+    model: AcousticModel
+    features: ModelInputs
+
+    def __call__(self, utterance_id: str) -> Iterator[NDArray[np.float32]]:
+        features = self.features[utterance_id]
+        for start in range(0, len(features), BLOCK_FRAMES):
+            yield self.model.loglikes(features[start : start + BLOCK_FRAMES])
+
+
+@dataclass(frozen=True)
+class WordTimes:
+    """Finds the frames of each word of a result.
+
+    Attributes
+    ----------
+    transitions : TransitionModel
+        What the alignment's transition_ids mean.
+    pronunciations : mapping
+        word_id -> pronunciations in phone ids.
+    silence : frozenset of int
+        Phones that may stand between words.
+    """
+
+    transitions: TransitionModel
+    pronunciations: Mapping[int, Sequence[tuple[int, ...]]]
+    silence: frozenset[int]
+
+    @classmethod
+    def load(cls, graph_path: Path, model: AcousticModel, words: SymbolTable) -> WordTimes:
+        """Take the lexicon from the graph directory where it has one, else from the model's lang directory."""
+        path = graph_path / "lexicon.txt"
+        if not path.exists():
+            path = model.path / "lang" / "lexicon.txt"
+        phones = SymbolTable.load(graph_path / "phones.txt").ids
+        table: dict[int, list[tuple[int, ...]]] = {}
+        for entry in read_lexicon(path, "yes"):
+            if entry.word in words and all(phone in phones for phone in entry.phones):
+                table.setdefault(words.ids[entry.word], []).append(tuple(phones[phone] for phone in entry.phones))
+        silence = load_graph_info(graph_path).described.get("silence_phones", [])
+        return cls(model.transitions, table, frozenset(silence))
+
+    def __call__(self, result: SearchResult) -> list[tuple[int, int]] | None:
+        """Return (first frame, one past the last) of each word; None where phones and words do not fit."""
+        segments = self.transitions.phone_segments(result.alignment)
+        return align_words(result.words, segments, self.pronunciations, self.silence)
+
+
+class _Results:
+    """Gathers what is written and reported, one utterance at a time."""
+
+    def __init__(
+        self,
+        data: DataDir,
+        words: SymbolTable,
+        times_of: WordTimes,
+        config: DecodeConfig,
+        frame_secs: float,
+    ) -> None:
+        self.data, self.words, self.times_of = data, words, times_of
+        self.config, self.frame_secs = config, frame_secs
+        self.hypotheses: list[dict[str, tuple[str, ...]]] = [{} for _ in config.settings]
+        self.times: list[tuple[str, float, str]] = []
+        self.failures: list[Failure] = []
+        self.not_final: list[str] = []
+        self.rough_times: list[str] = []
+        self.num_frames = 0
+        self.acoustic_cost = self.loglike_secs = self.search_secs = 0.0
+        self.alignments: ArchiveWriter | None = None
+
+    def open(self, out: Path, stack: ExitStack) -> None:
+        """Open the archive of alignments, if it is wanted, for as long as ``stack`` lasts."""
+        if self.config.save_alignments:
+            self.alignments = stack.enter_context(ArchiveWriter(out, "ali"))
+
+    def add(self, one: Decoded) -> None:
+        """Take what became of one utterance."""
+        if one.error is not None:
+            self.failures.append(Failure(one.utterance_id, str(one.error)))
+            return
+        for table, result in zip(self.hypotheses, one.results):
+            table[one.utterance_id] = tuple(self.words.symbols[word] for word in result.words)
+        main = one.results[0]
+        if not main.reached_final:
+            self.not_final.append(one.utterance_id)
+        self.num_frames += main.num_frames
+        self.acoustic_cost += main.acoustic_cost
+        self.loglike_secs += one.loglike_secs
+        self.search_secs += one.search_secs
+        self.times += self._ctm_rows(self.data.utterances[one.utterance_id], main)
+        if self.alignments is not None:
+            self.alignments.write(one.utterance_id, main.alignment)
+
+    def _ctm_rows(self, utterance: Utterance, result: SearchResult) -> list[tuple[str, float, str]]:
+        spans = self.times_of(result)
+        if spans is None:
+            self.rough_times.append(utterance.utterance_id)
+            spans = list(zip(result.word_starts.tolist(), result.word_ends.tolist()))
+        rows = []
+        for word, (first, last) in zip(result.words, spans):
+            start = (utterance.start_secs or 0.0) + first * self.frame_secs
+            line = f"{utterance.recording_id} 1 {start:.2f} {(last - first) * self.frame_secs:.2f} "
+            rows.append((utterance.recording_id, start, line + self.words.symbols[word]))
+        return rows
+
+    def save(self, out: Path) -> None:
+        """Write the hypotheses and the times of their words, and remove those of settings that are no more."""
+        settings = self.config.settings
+        for setting, table in zip(settings, self.hypotheses):
+            save_text(out / setting.file_name, table)
+        save_text(out / "hyp.txt", self.hypotheses[0])
+        # A stable sort by recording and time: words of no length keep their order.
+        write_lines(out / "hyp.ctm", (line for _, _, line in sorted(self.times, key=lambda row: row[:2])))
+        for path in sorted(out.glob("hyp.w*_p*.txt")):
+            if path.name not in {setting.file_name for setting in settings}:
+                log.info("removed %s of an earlier run with other settings", path)
+                path.unlink()
+
+    def figures(self) -> dict[str, object]:
+        """Return what was measured, and warn of what needs a look."""
+        named = ", ".join(self.not_final[:NUM_NAMED]) + (", …" if len(self.not_final) > NUM_NAMED else "")
+        if self.not_final:
+            log.warning(
+                "%d utterances did not reach a final state, and have the best partial path: %s",
+                len(self.not_final),
+                named,
+            )
+        secs = max(self.num_frames * self.frame_secs, self.frame_secs)
+        settings = self.config.settings
+        loglike = -self.acoustic_cost * settings[0].lm_weight / max(self.num_frames, 1)
+        return {
+            "utterances": len(self.hypotheses[0]),
+            "frames": self.num_frames,
+            "settings": len(settings),
+            "lm_weight": settings[0].lm_weight,
+            "insertion_penalty": settings[0].insertion_penalty,
+            "words": sum(map(len, self.hypotheses[0].values())),
+            "loglike_per_frame": loglike,
+            "no_final_state": len(self.not_final),
+            "rough_word_times": len(self.rough_times),
+            "loglikes_x_real_time": self.loglike_secs / secs,
+            "search_x_real_time": self.search_secs / secs / len(settings),
+        }
