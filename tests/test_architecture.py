@@ -65,7 +65,8 @@ def test_nothing_prints_or_exits_outside_the_command_line(path: Path) -> None:
         if isinstance(node, ast.Call)
     }
     assert path.is_relative_to(PACKAGE / "cli") or not calls & {"print", "exit", "sys.exit", "os._exit"}
-    assert not {name for name in calls if name.startswith(("pickle.", "os.system", "eval", "exec"))}
+    assert not calls & {"eval", "exec", "os.system", "os.popen"}
+    assert not {name for name in calls if name.startswith("pickle.")}
 
 
 def test_every_room_is_known() -> None:
