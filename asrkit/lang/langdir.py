@@ -222,6 +222,9 @@ class Lang:
                 write_lines(folder / f"{name}.csl", [":".join(map(str, ids))])
         write_lines(folder / "sets.txt", (" ".join(symbols[phone] for phone in group) for group in self.shared_phones))
         write_lines(folder / "sets.int", (" ".join(map(str, group)) for group in self.shared_phones))
+        # What an earlier run left must not speak for this one.
+        for kind in ("txt", "int"):
+            (folder / f"word_boundary.{kind}").unlink(missing_ok=True)
         if self.config.position_dependent:
             phones = (*self.inventory.silence, *self.inventory.nonsilence)
             classes = {phone: word_position(symbols[phone]) for phone in phones}

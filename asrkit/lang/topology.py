@@ -140,11 +140,13 @@ def read_topology_toml(path: Path, phones: Mapping[str, int], silence_phones: It
         Unknown phone, a phone named twice or never, or probabilities that do not sum to one.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))["hmm"]
+        described = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = described["hmm"]
         if not isinstance(tables, list):
             raise TypeError("hmm is no array of tables")
     except (OSError, KeyError, TypeError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise FormatError(f"not a topology in TOML: {error!r}", where=path, remedy="see docs/topology.md") from None
+    _check_keys(described, {"hmm"}, str(path))
     silent = set(silence_phones)
     entries: list[tuple[HmmState, ...]] = []
     table: dict[int, int] = {}
@@ -173,8 +175,17 @@ def _phones_of(named: Any, phones: Mapping[str, int], silent: set[int], path: Pa
     return [phones[symbol] for symbol in named]
 
 
+def _check_keys(table: Mapping[str, Any], known: set[str], where: str) -> None:
+    unknown = sorted(set(table) - known)
+    if unknown:
+        raise FormatError(f"unknown key {unknown[0]!r}", where=where, remedy=f"known keys: {', '.join(sorted(known))}")
+
+
 def _entry_from_toml(hmm: Mapping[str, Any], where: str) -> tuple[HmmState, ...]:
     try:
+        _check_keys(hmm, {"phones", "states"}, where)
+        for state in hmm["states"]:
+            _check_keys(state, {"pdf_class", "transitions"}, where)
         states = [
             HmmState(
                 int(state["pdf_class"]), tuple((int(target), float(prob)) for target, prob in state["transitions"])
