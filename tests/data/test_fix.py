@@ -164,6 +164,16 @@ def test_stale_features_do_not_cost_utterances(tmp_path: Path) -> None:
     assert len((tmp_path / "text").read_text().splitlines()) == 6
 
 
+@pytest.mark.parametrize(("num_lacking", "is_stale"), [(2, False), (3, True)])
+def test_a_tenth_of_the_features_may_be_missing(num_lacking: int, is_stale: bool, tmp_path: Path) -> None:
+    make_data_dir(tmp_path, num_utterances=10, features=True, secs=0.1, words=("a",))
+    edit(tmp_path / "feats.scp", lambda lines: lines[num_lacking:])
+    assert validate(tmp_path).kinds() == ({"stale-features"} if is_stale else {"missing-id"})
+    done, left = mend(tmp_path)
+    assert len(done.removed) == (0 if is_stale else num_lacking)
+    assert left.kinds() == ({"stale-features"} if is_stale else set())
+
+
 def test_segments_are_cut_at_the_end_of_the_recording(tmp_path: Path) -> None:
     make_data_dir(tmp_path, **SEGMENTS, secs=0.5173)
     CORRUPTIONS["segment-overhang"].spoil(tmp_path, "spk2-utt3")

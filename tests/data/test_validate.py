@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import tempfile
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from asrkit.core.archives import ArchiveReader, ArchiveWriter
 from asrkit.core.errors import ConfigError, DataError, FormatError
 from asrkit.core.files import write_json
 from asrkit.data.check_audio import AudioChecks, Levels, examine_audio
-from asrkit.data.check_text import TextChecks, Vocabulary
+from asrkit.data.check_text import TextChecks, Vocabulary, is_mixed
 from asrkit.data.findings import KINDS, Finding, ValidationReport
 from asrkit.data.tables import SPECS, RawDataDir, read_table, sort_key
 from asrkit.data.validate import ValidateConfig, validate
@@ -226,6 +227,24 @@ def test_statistics_may_be_per_utterance(tmp_path: Path) -> None:
     assert not validate(tmp_path).findings
     edit(tmp_path / "cmvn.scp", lambda lines: lines[:2])
     assert validate(tmp_path).kinds() == {"stale-features"}
+
+
+def test_frames_are_held_against_the_audio_where_no_file_counts_them(tmp_path: Path) -> None:
+    make_data_dir(tmp_path, features=True)
+    (tmp_path / "utt2num_frames").unlink()
+    assert not validate(tmp_path).findings
+    CORRUPTIONS["too-few-frames"].spoil(tmp_path, "spk1-utt2")
+    (finding,) = validate(tmp_path).findings
+    assert (finding.kind, finding.utterance_id) == ("feature-frames", "spk1-utt2")
+    assert "has 30 frames, expected about 55 for 0.55 s" in finding.message
+
+
+def test_text_that_is_decomposed_throughout_is_not_mixed(tmp_path: Path) -> None:
+    for form in ("NFC", "NFD"):
+        words = [unicodedata.normalize(form, word) for word in ("née", "été", "ok")]
+        make_data_dir(tmp_path / form, words=words)
+        assert not validate(tmp_path / form).findings
+        assert is_mixed(read_table(tmp_path / form / "text", SPECS["text"])) is False
 
 
 def test_the_rarer_rate_is_wrong(tmp_path: Path) -> None:
