@@ -83,7 +83,7 @@ class FstArrays:
     ) -> FstArrays:
         """Build a transducer from arcs in any order; the arcs of one state keep theirs."""
         final = np.asarray(final_cost, dtype=np.float32)
-        source = np.asarray(src, dtype=np.int64)
+        source = np.asarray(src, dtype=np.int32)
         order = np.argsort(source, kind="stable")
         begin = np.zeros(len(final) + 1, dtype=np.int64)
         np.cumsum(np.bincount(source, minlength=len(final)), out=begin[1:])

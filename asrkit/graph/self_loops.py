@@ -22,12 +22,13 @@ def add_self_loops(fst: FstArrays, transitions: TransitionModel, self_loop_scale
         Input labels are transition ids, none of which is a self-loop, or epsilon.
     """
     split = _separate(fst, transitions.self_loop_tid[fst.ilabel])
+    del fst
     loop = np.zeros(split.num_states, dtype=np.int32)
     loop[split.dst] = transitions.self_loop_tid[split.ilabel]
-    has_loop = np.flatnonzero(loop)
-    stay = -self_loop_scale * transitions.log_probs.astype(np.float64)
-    leave = np.zeros(split.num_states)
-    leave[has_loop] = -self_loop_scale * transitions.non_self_loop_log_probs[loop[has_loop]].astype(np.float64)
+    has_loop = np.flatnonzero(loop).astype(np.int32)
+    stay = -self_loop_scale * transitions.log_probs
+    leave = np.zeros(split.num_states, dtype=np.float32)
+    leave[has_loop] = -self_loop_scale * transitions.non_self_loop_log_probs[loop[has_loop]]
     src = split.sources()
     return FstArrays.from_arcs(
         split.start,
@@ -42,14 +43,13 @@ def add_self_loops(fst: FstArrays, transitions: TransitionModel, self_loop_scale
 
 def _separate(fst: FstArrays, loop_of_arc: np.ndarray) -> FstArrays:
     """Split states so that all arcs into one have the same self-loop (0 = none, as the start of the graph has)."""
-    entered = np.concatenate([fst.dst, [fst.start]]).astype(np.int64)
-    loops = np.concatenate([loop_of_arc, [0]]).astype(np.int64)
-    base = int(loops.max()) + 1
-    keys, inverse = np.unique(entered * base + loops, return_inverse=True)
+    base = int(loop_of_arc.max(initial=0)) + 1
+    keys = np.append(fst.dst.astype(np.int64) * base + loop_of_arc, fst.start * base)
+    keys, inverse = np.unique(keys, return_inverse=True)
     state, loop = np.divmod(keys, base)
     several = np.bincount(state, minlength=fst.num_states)[state] > 1
     new = several & (loop > 0)
-    place = state.copy()
+    place = state.astype(np.int32)
     place[new] = fst.num_states + np.arange(new.sum())
     zeros = np.zeros(int(new.sum()), dtype=np.int32)
     return FstArrays.from_arcs(
