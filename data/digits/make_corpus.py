@@ -32,7 +32,7 @@ TRAIN_VOICES = [
 ]  # fmt: skip
 TEST_VOICES = [
     "en-us+m3", "en-us+f2", "en-gb+m7", "en-gb+f4", "en-gb-scotland+m3", "en-gb-x-rp+f2", "en-029+m7", "en-us-nyc+f4",
-    "en-us+john", "en-us+Alicia",
+    "en-us+john", "en-gb+aunty",
 ]  # fmt: skip
 
 DIGITS = ["OH", "ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE"]
