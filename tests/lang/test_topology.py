@@ -162,3 +162,11 @@ def test_min_frames_is_the_shortest_way(entry: tuple[HmmState, ...]) -> None:
         )
     )
     assert Topology((entry,), {1: 0}).min_frames(1) == shortest
+
+
+def test_the_example_of_the_documentation_is_a_topology(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "topology.md").read_text(encoding="utf-8")
+    (tmp_path / "t.toml").write_text(page.split("```toml\n")[1].split("```")[0])
+    topology = read_topology_toml(tmp_path / "t.toml", {"SIL": 1, "SPN": 2, "A": 3, "B": 4}, [1, 2])
+    assert [topology.min_frames(phone) for phone in (1, 3)] == [1, 1]
+    assert topology.num_pdf_classes(4) == 2
