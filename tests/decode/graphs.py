@@ -84,10 +84,10 @@ class Path:
     final: bool
 
 
-def best_by_enumeration(
+def enumerate_paths(
     graph: TinyGraph, loglikes: NDArray[np.float32], tid_to_pdf: NDArray[np.int32], scale: float, penalty: float
-) -> tuple[Path | None, Path | None]:
-    """Return the best path into a final state and the best into any, of all paths of a graph without epsilon cycles."""
+) -> list[Path]:
+    """Return all possible paths of a graph without epsilon cycles, into any state and, once more, into final ones."""
     paths: list[Path] = []
     by_source: dict[int, list[Arc]] = {}
     for arc in graph.arcs:
@@ -109,10 +109,7 @@ def best_by_enumeration(
 
     walk(0, 0, 0.0, (), ())
 
-    def best(final: bool) -> Path | None:
-        return min((p for p in paths if p.final == final and p.cost < math.inf), key=lambda p: p.cost, default=None)
-
-    return best(True), best(False)
+    return [path for path in paths if path.cost < math.inf]
 
 
 def best_cost_by_dense_viterbi(
