@@ -11,8 +11,8 @@ from pathlib import Path
 def ensure_cache_folder(package: Path, environ: MutableMapping[str, str] = os.environ) -> None:
     """Set ``NUMBA_CACHE_DIR`` where Numba would find no folder to cache in, and so refuse to compile at all.
 
-    Numba tries the package's own ``__pycache__`` and then the user's cache folder. Where both are read-only (a system-wide
-    installation run without a home, a container) a folder that belongs to this user alone is taken in the temporary
+    Numba tries the package's own ``__pycache__`` and then the user's cache folder. Where both are read-only (a system
+    installation without a home, a container) a folder that belongs to this user alone is taken in the temporary
     directory; one that somebody else owns is never used, since what is cached there would be executed.
     """
     if "NUMBA_CACHE_DIR" in environ or _can_write(package) or _can_write(_user_cache(environ)):
