@@ -9,7 +9,7 @@ import click
 
 from asrkit.cli.options import stage_command
 from asrkit.stages.record import RunOptions, StageReport
-from asrkit.stages.train_gmm import MonoConfig
+from asrkit.stages.train_mono import MonoConfig
 
 
 @click.group()
@@ -24,6 +24,6 @@ def command() -> None:
 @click.argument("out", type=click.Path(path_type=Path))
 def mono(data: Path, lang: Path, out: Path, config: Any, options: RunOptions) -> StageReport:
     """Monophones from a flat start: features of DATA and the lexicon of LANG make the model directory OUT."""
-    from asrkit.stages.train_gmm import train_mono
+    from asrkit.stages.train_mono import train_mono
 
     return train_mono(data, lang, out, config, options)

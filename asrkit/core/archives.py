@@ -7,6 +7,7 @@ file is ever run.
 
 from __future__ import annotations
 
+import io
 import mmap
 import struct
 from collections.abc import Iterable, Iterator, Mapping
@@ -97,7 +98,7 @@ class ArchiveReader(Mapping[str, Array]):
         try:
             buffer = self._map(name)
             return _read_entry(buffer, int(offset))
-        except (struct.error, IndexError, ValueError) as error:
+        except (struct.error, IndexError, ValueError, AssertionError) as error:
             raise FormatError(
                 f"{key}: entry at {location} is damaged or cut off ({error})",
                 where=self.path,
@@ -116,6 +117,8 @@ class ArchiveReader(Mapping[str, Array]):
 
 
 def _read_entry(buffer: mmap.mmap, offset: int) -> Array:
+    if offset >= len(buffer):
+        raise ValueError("it begins behind the end of the file")
     if buffer[offset : offset + 2] != b"\x00B":
         return _read_with_kaldiio(buffer, offset)
     at = offset + 2
@@ -139,13 +142,34 @@ def _view(buffer: mmap.mmap, at: int, dtype: np.dtype[Any], count: int) -> Array
     return np.frombuffer(buffer, dtype=dtype, count=count, offset=at)
 
 
-def _read_with_kaldiio(buffer: mmap.mmap, offset: int) -> Array:
-    import io
+class _MappedFile(io.RawIOBase):
+    """A part of a memory map as a file: nothing of it is copied but what is read."""
 
+    def __init__(self, buffer: mmap.mmap, offset: int) -> None:
+        self._buffer, self._start, self._at = buffer, offset, offset
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._at = max(self._start, (self._start, self._at, len(self._buffer))[whence] + offset)
+        return self._at - self._start
+
+    def readinto(self, target: Any) -> int:
+        part = self._buffer[self._at : self._at + len(target)]
+        target[: len(part)] = part
+        self._at += len(part)
+        return len(part)
+
+
+def _read_with_kaldiio(buffer: mmap.mmap, offset: int) -> Array:
     from kaldiio.matio import read_kaldi
 
-    handle = io.BytesIO(buffer[offset:])
-    value = read_kaldi(handle)
+    with io.BufferedReader(_MappedFile(buffer, offset)) as handle:
+        value = read_kaldi(handle)
     if not isinstance(value, np.ndarray):
         raise ValueError(f"found {type(value).__name__}, expected a matrix or a vector")
     return value
@@ -222,6 +246,9 @@ class ArchiveWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._handle.close()
+        if kind is None:
+            # An index of the old archive must not be found beside the new one.
+            (self.folder / f"{self.name}.scp").unlink(missing_ok=True)
         self._context.__exit__(kind, error, trace)
         if kind is None:
             write_lines(self.folder / f"{self.name}.scp", self._index)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -186,7 +187,12 @@ class ModelInputs(Mapping[str, NDArray[np.float32]]):
         speaker = self._speakers[key]
         try:
             stats = None if self._stats is None else self._speaker_stats(speaker)
-            return self.pipeline.apply(self._features[key], stats)
+            raw = self._features[key]
+            if raw.ndim != 2 or raw.shape[1] != self.raw_dim:
+                raise DataError(
+                    f"features of shape {raw.shape}, expected {self.raw_dim} columns", remedy="extract them again"
+                )
+            return self.pipeline.apply(raw, stats)
         except AsrkitError as error:
             if error.where is None:
                 error.where = key
@@ -196,11 +202,12 @@ class ModelInputs(Mapping[str, NDArray[np.float32]]):
         """Return the number of frames of an utterance, without computing anything."""
         return len(self._features[key])
 
-    @property
+    @cached_property
     def raw_dim(self) -> int:
         """Dimension of the archived features."""
         for key in self._speakers:
-            return int(self._features[key].shape[1])
+            first = self._features[key]
+            return int(first.shape[1]) if first.ndim == 2 else 0
         raise DataError("no features of any utterance", where=self._path, remedy=f"run `asrkit extract {self._path}`")
 
     @property

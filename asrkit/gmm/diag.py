@@ -16,6 +16,7 @@ FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int32]
 
 LOG_2PI = float(np.log(2.0 * np.pi))
+FRAMES_A_TILE = 16
 FRAMES_AT_ONCE = 256
 """Frames of one product: logits of 2,000 Gaussians then take 2 MB and stay in the cache for the reduction."""
 
@@ -44,12 +45,17 @@ class DiagGmms:
     offsets: IntArray
 
     def __post_init__(self) -> None:
+        sizes = np.diff(self.offsets) if self.offsets.ndim == 1 else np.empty(0)
+        if self.means.ndim != 2 or not len(sizes) or self.offsets[0] != 0 or sizes.min() < 1:
+            raise ModelError(f"means of shape {self.means.shape} and offsets {self.offsets.ravel()[:4]}… are damaged")
         count, dim = self.means.shape
         if self.weights.shape != (count,) or self.variances.shape != (count, dim) or self.offsets[-1] != count:
             raise ModelError(
                 f"weights {self.weights.shape}, means {self.means.shape}, variances {self.variances.shape} and "
                 f"offsets up to {self.offsets[-1]} do not belong together"
             )
+        if not (np.isfinite(self.means).all() and np.isfinite(self.variances).all() and (self.weights >= 0).all()):
+            raise ModelError("means or variances are not finite, or a weight is negative")
         if not (self.variances > 0).all():
             raise ModelError(f"the smallest variance is {self.variances.min()}, expected more than 0")
 
@@ -119,9 +125,17 @@ class DiagGmms:
             offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
         out = np.empty((len(features), len(offsets) - 1), dtype=np.float32)
         for start in range(0, len(features), FRAMES_AT_ONCE):
-            block = np.ascontiguousarray(features[start : start + FRAMES_AT_ONCE].T)
-            logits = rows @ np.vstack([block, block * block, np.ones((1, block.shape[1]), np.float32)])
-            log_sum_exp_rows(logits, offsets, out[start : start + FRAMES_AT_ONCE])
+            block = features[start : start + FRAMES_AT_ONCE]
+            # A BLAS adds up the columns at a ragged edge in another order: with full tiles a frame's value does not
+            # depend on the block that it comes in.
+            padded = -(-len(block) // FRAMES_A_TILE) * FRAMES_A_TILE
+            columns = np.zeros((2 * self.dim + 1, padded), dtype=np.float32)
+            columns[: self.dim, : len(block)] = block.T
+            np.square(columns[: self.dim], out=columns[self.dim : -1])
+            columns[-1] = 1.0
+            result = np.empty((padded, out.shape[1]), dtype=np.float32)
+            log_sum_exp_rows(rows @ columns, offsets, result)
+            out[start : start + FRAMES_AT_ONCE] = result[: len(block)]
         return out
 
     def component_logits(self, features: FloatArray, pdf_id: int) -> FloatArray:

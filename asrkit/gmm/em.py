@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -76,8 +77,14 @@ class EmConfig:
     def __post_init__(self) -> None:
         if self.num_iters < 1 or self.total_gaussians < 1 or self.last_mix_up_iter < 1:
             raise ConfigError("num_iters, total_gaussians and last_mix_up_iter must be 1 or more")
-        if self.boost_silence <= 0:
+        if not 0 < self.boost_silence < math.inf:
             raise ConfigError(f"boost_silence is {self.boost_silence}, expected a factor above 0")
+        if not (0 <= self.transition_scale < math.inf and 0 <= self.self_loop_scale < math.inf):
+            raise ConfigError("transition_scale and self_loop_scale must be finite and not negative")
+        if any(iteration < 1 for iteration in self.realign_iters):
+            raise ConfigError(f"realign_iters holds {min(self.realign_iters)}, iterations are counted from 1")
+        for beam in (self.first_beam, self.beam):
+            AlignConfig(self.acoustic_scale, beam, max(beam, self.retry_beam))
 
     @property
     def scales(self) -> Scales:
@@ -136,7 +143,11 @@ def flat_start_state(
     """
     if not data.utterance_ids:
         raise ModelError("there are no utterances to train on", remedy="see the failures listed by the stage")
-    frames = np.concatenate([data.features[key] for key in data.utterance_ids[:num_utterances]]).astype(np.float64)
+    first = [data.features[key] for key in data.utterance_ids[:num_utterances]]
+    finite = [frames for frames in first if np.isfinite(frames).all()]
+    if not finite:
+        raise ModelError("the features hold NaN or infinity", remedy="run `asrkit validate`")
+    frames = np.concatenate(finite).astype(np.float64)
     variance = np.maximum(frames.var(axis=0), GmmUpdateConfig().min_variance)
     model = GmmHmm(tree, transitions, flat_start(frames.mean(axis=0), variance, tree.num_pdfs))
     streams = {key: random_stream(seed, "equal-alignment", key) for key in data.utterance_ids}
@@ -174,7 +185,7 @@ def _iterate(
 ) -> EmState:
     iteration = state.iteration
     model = state.model
-    realign = iteration in config.realign_iters
+    realign = config.estimator == "viterbi" and iteration in config.realign_iters
     alignments = state.alignments
     failures = state.failures
     label = f"iteration {iteration + 1} of {config.num_iters}"
@@ -183,18 +194,18 @@ def _iterate(
         alignments, failures = {}, result.failures
     else:
         beam = config.first_beam if iteration <= 1 else config.beam
-        beams = AlignConfig(config.acoustic_scale, beam, max(4 * beam, config.retry_beam))
+        beams = AlignConfig(config.acoustic_scale, beam, max(beam, config.retry_beam))
         boosted = boost_silence(model, silence_phones, config.boost_silence)
         given = None if realign else alignments
         result = viterbi_pass(model, data, given, beams, config.scales, boosted, num_jobs, progress, label)
         if realign:
             alignments, failures = result.alignments, result.failures
-    model, report = update_model(model, result, config, iteration, seed)
+    model, report = update_model(model, result, config, iteration, seed, failures)
     return EmState(iteration + 1, model, alignments, failures, (*state.reports, replace(report, realigned=realign)))
 
 
 def update_model(
-    model: GmmHmm, result: PassResult, config: EmConfig, iteration: int, seed: int
+    model: GmmHmm, result: PassResult, config: EmConfig, iteration: int, seed: int, failures: Mapping[str, str]
 ) -> tuple[GmmHmm, IterationReport]:
     """Return the model after the M-step and the mixing up of an iteration (0-based).
 
@@ -204,7 +215,7 @@ def update_model(
         Not one utterance could be used.
     """
     if not result.stats.num_frames:
-        reason = next(iter(result.failures.values()), "no utterances")
+        reason = next(iter({**failures, **result.failures}.values()), "no utterances")
         raise ModelError(f"no utterance could be used in iteration {iteration + 1}; the first reason: {reason}")
     gmm_config = replace(config.gmm, min_gaussian_occupancy=FIRST_MIN_OCCUPANCY) if iteration == 0 else config.gmm
     gmms, counts = update(model.gmms, result.stats, gmm_config)

@@ -67,7 +67,6 @@ def accumulate(gmms: DiagGmms, features: FloatArray, pdf_ids: IntArray, weights:
     features = features[order]
     weights = np.ones(len(order), np.float32) if weights is None else weights[order]
     stats = GmmStats.zero(gmms)
-    squares = features * features
     loglike = 0.0
     for pdf in np.flatnonzero(np.diff(bounds)):
         frames = slice(bounds[pdf], bounds[pdf + 1])
@@ -80,6 +79,12 @@ def accumulate(gmms: DiagGmms, features: FloatArray, pdf_ids: IntArray, weights:
         loglike += float(np.dot(weights[frames].astype(np.float64), (largest + np.log(total))[:, 0]))
         posteriors *= weights[frames, None] / total
         stats.occupancy[rows] = posteriors.sum(axis=0, dtype=np.float64)
-        stats.first[rows] = posteriors.T @ features[frames]
-        stats.second[rows] = posteriors.T @ squares[frames]
+        # Sums around the frames' own mean: in float32 those of x and x² lose the variance where the mean is large.
+        centre = features[frames].mean(axis=0, dtype=np.float64).astype(np.float32)
+        centred = features[frames] - centre
+        first, mass = (posteriors.T @ centred).astype(np.float64), stats.occupancy[rows, None]
+        stats.first[rows] = first + mass * centre
+        stats.second[rows] = (
+            posteriors.T @ (centred * centred) + 2.0 * centre * first + mass * centre.astype(np.float64) ** 2
+        )
     return GmmStats(stats.occupancy, stats.first, stats.second, loglike, float(weights.sum(dtype=np.float64)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,9 @@ UTTERANCES_AT_ONCE = 64
 """Utterances of a chunk. Fixed, so that sums do not depend on the number of jobs."""
 
 MIN_POSTERIOR = 1e-4
-"""Posteriors below this are not accumulated in Baum-Welch training; what they sum to is part of the report."""
+"""Posteriors below this are not accumulated in Baum-Welch training."""
+
+NOT_FINITE = "features hold NaN or infinity"
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,11 @@ def equal_alignments(
     alignments: dict[str, IntArray] = {}
     failures: dict[str, str] = {}
     for key in data.utterance_ids:
-        num_frames = len(data.features[key])
+        frames = data.features[key]
+        num_frames = len(frames)
+        if not np.isfinite(frames).all():
+            failures[key] = NOT_FINITE
+            continue
         arcs = equal_alignment(data.graphs[key], num_frames, streams[key])
         if arcs is None:
             shortest = data.graphs[key].min_num_frames()
@@ -170,9 +176,11 @@ def _sum(
     pieces = chunks(data.utterance_ids, UTTERANCES_AT_ONCE)
     results: Iterator[PassResult] = map_in_order(job, pieces, num_jobs, kind="threads")
     total = PassResult.zero(model)
+    alignments: dict[str, IntArray] = {}
     for result in progress(results, total=len(pieces), label=label):
-        total = total + result
-    return total
+        alignments.update(result.alignments)
+        total = total + replace(result, alignments={})
+    return replace(total, alignments=alignments)
 
 
 def _viterbi_chunk(
@@ -197,6 +205,9 @@ def _viterbi_chunk(
             frames = data.features[key]
         else:
             frames = data.features[key]
+            if not np.isfinite(frames).all():
+                failures[key] = NOT_FINITE
+                continue
             found = align_utterance(model, gmms, data.graphs[key], frames, config, scales)
             if isinstance(found, NoPath):
                 failures[key] = found.reason
@@ -222,6 +233,9 @@ def _baum_welch_chunk(
     loglike, num_frames = 0.0, 0
     for key in keys:
         frames, graph = data.features[key], data.graphs[key]
+        if not np.isfinite(frames).all():
+            total.failures[key] = NOT_FINITE
+            continue
         pdf_ids, columns = _columns(model, graph)
         arc_logprob = graph.arc_logprob + log_probs[graph.arc_label]
         loglikes = model.gmms.loglikes(frames, pdf_ids)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import heapq
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from asrkit.core.errors import ConfigError
 from asrkit.gmm.diag import DiagGmms
 from asrkit.gmm.stats import GmmStats
 
@@ -23,6 +25,20 @@ class GmmUpdateConfig:
     mix_up_power: float = 0.25
     mix_up_min_count: float = 20.0
     perturb: float = 0.01
+
+    def __post_init__(self) -> None:
+        if not (
+            self.min_variance > 0
+            and 0 <= self.min_gaussian_weight < 1
+            and self.min_gaussian_occupancy >= 0
+            and 0 <= self.mix_up_power < math.inf
+            and self.mix_up_min_count >= 0
+            and 0 <= self.perturb < math.inf
+        ):
+            raise ConfigError(
+                f"{self}: expected min_variance above 0, min_gaussian_weight in [0, 1), and the others finite and not "
+                "negative"
+            )
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,15 +15,36 @@ MAX_TRIES = 10
 def equal_alignment(graph: StateGraph, num_frames: int, stream: np.random.Generator) -> NDArray[np.int32] | None:
     """Return the arcs (num_frames,) of a path whose states share the frames equally, or None if none is short enough.
 
-    A random path without self-loops is drawn (again, up to ten times, while it is longer than the utterance); the
-    frames left over are spread evenly over the self-loops of its states, as Kaldi's align-equal-compiled does.
+    A random path without self-loops is drawn (again, up to ten times, while it is longer than the utterance, and then
+    the shortest one is taken); the frames left over are spread evenly over the self-loops of its states, as Kaldi's
+    align-equal-compiled does.
     """
-    for _ in range(MAX_TRIES):
-        path = _random_path(graph, num_frames, stream)
-        if path is not None:
+    for attempt in range(MAX_TRIES + 1):
+        path = _random_path(graph, num_frames, stream) if attempt < MAX_TRIES else _shortest_path(graph)
+        if path is not None and len(path) <= num_frames:
             stretched = _stretch(graph, path, num_frames)
             if stretched is not None:
                 return stretched
+    return None
+
+
+def _shortest_path(graph: StateGraph) -> list[int] | None:
+    """Return the arcs of a path with the fewest arcs (breadth first), None if no final state can be reached."""
+    arriving: dict[int, int | None] = {int(state): None for state in np.flatnonzero(graph.initial_logprob > -np.inf)}
+    queue = deque(arriving)
+    while queue:
+        state = queue.popleft()
+        if graph.final_logprob[state] > -np.inf:
+            path: list[int] = []
+            arc = arriving[state]
+            while arc is not None:
+                path.append(arc)
+                arc = arriving[int(graph.arc_src[arc])]
+            return path[::-1]
+        for arc in range(graph.arc_begin[state], graph.arc_begin[state + 1]):
+            if int(graph.arc_dst[arc]) not in arriving:
+                arriving[int(graph.arc_dst[arc])] = arc
+                queue.append(int(graph.arc_dst[arc]))
     return None
 
 

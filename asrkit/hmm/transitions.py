@@ -186,7 +186,7 @@ class TransitionModel:
             counts = occupancy[start:end]
             count = counts.sum()
             total_count += count
-            if end - start < 2 or count < config.min_count:
+            if end - start < 2 or count <= 0 or count < config.min_count:
                 continue
             probs = counts / count
             for _ in range(3):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from asrkit.core.archives import read_scp, resolve
 from asrkit.core.config import from_mapping, to_mapping
 from asrkit.core.errors import FormatError, ModelError
 from asrkit.core.files import read_json, whole_file, write_json
@@ -105,6 +106,8 @@ def save_model_folder(
     folder: Path, front_end: FrontEndConfig, pipeline: PipelineConfig, lang: Path, model: GmmHmm
 ) -> None:
     """Write a self-describing model directory, the model itself last."""
+    # Killed half-way, the directory must not pass for the old model with a new front end.
+    (folder / "model.safetensors").unlink(missing_ok=True)
     save_front_end(folder, front_end)
     write_json(folder / "pipeline.json", to_mapping(pipeline))
     for name in LANG_FILES:
@@ -118,9 +121,19 @@ def model_files(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
-def data_files(folder: Path, names: Iterable[str] = ("utt2spk", "text", "feats.scp", "cmvn.scp")) -> list[Path]:
+def data_files(folder: Path, names: Iterable[str] = ("utt2spk", "text")) -> list[Path]:
     """Return the files of a data directory that decide what a stage computes from its features."""
-    return [*(folder / name for name in names), folder / "feats.ark", folder / "cmvn.ark", folder / "frontend.json"]
+    tables = [folder / "feats.scp", folder / "cmvn.scp"]
+    archives = [archive for table in tables for archive in archives_of(table)]
+    return [*(folder / name for name in names), *tables, *archives, folder / "frontend.json"]
+
+
+def archives_of(scp: Path) -> list[Path]:
+    """Return the archives that an scp points into, which need not lie beside it; none where it is absent."""
+    if not scp.exists():
+        return []
+    names = dict.fromkeys(location.rpartition(":")[0] for location in read_scp(scp).values())
+    return [resolve(name, scp.parent) for name in names]
 
 
 def copy_file(source: Path, target: Path) -> None:

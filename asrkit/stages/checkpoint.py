@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +18,8 @@ from asrkit.core.errors import AsrkitError
 from asrkit.core.files import read_json, write_json
 from asrkit.gmm.em import EmState, IterationReport, report_rows
 from asrkit.gmm.model import GmmHmm
+
+log = logging.getLogger("asrkit")
 
 
 class Checkpoint:
@@ -53,11 +56,14 @@ class Checkpoint:
                 dict(state["failures"]),
                 reports,
             )
-        except (AsrkitError, KeyError, TypeError, ValueError):
+        except (AsrkitError, KeyError, TypeError, ValueError) as error:
+            log.warning("%s: the checkpoint is damaged (%s); training starts again", self.folder, error)
             return None
 
     def save(self, state: EmState) -> None:
         """Save a state; the one before it stays until this one is whole."""
+        if state.iteration == 1:
+            self.clear()  # of another training, whose state.json would speak for this one's files
         folder = self.folder / str(state.iteration)
         folder.mkdir(parents=True, exist_ok=True)
         state.model.save(folder)
@@ -85,5 +91,5 @@ def training_key(config: Any, seed: int, inputs: Iterable[Path]) -> str:
     digest = hashlib.sha256(json.dumps([to_mapping(config), seed], sort_keys=True).encode())
     for path in inputs:
         stat = path.stat() if path.exists() else None
-        digest.update(f"{path}\x00{stat and (stat.st_size, stat.st_mtime_ns)}\x00".encode())
+        digest.update(f"{path.absolute()}\x00{stat and (stat.st_size, stat.st_mtime_ns)}\x00".encode())
     return digest.hexdigest()

@@ -72,6 +72,7 @@ def prepare(name: str, src: Path, out: Path, config: CorpusConfig, options: RunO
         options,
         lambda: _write(corpus, out, outputs, stage, options),
         uses_seed=False,
+        sealed=False,
     )
 
 
@@ -207,9 +208,9 @@ def _remove_earlier(out: Path, stage: str, outputs: Sequence[Path]) -> None:
         earlier = read_json(out / "stage.json")[stage]["outputs"]
     except (FormatError, KeyError, TypeError):
         return
-    for name in sorted({*earlier} - {str(path) for path in outputs}):
+    for name in sorted({*earlier} - {os.path.abspath(path) for path in outputs}):
         path = Path(name)
-        if path.is_file() and out in path.parents:
+        if path.is_file() and Path(os.path.abspath(out)) in path.parents:
             log.info("removing %s, which an earlier run made", path)
             path.unlink()
             if not any(path.parent.iterdir()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -116,6 +117,7 @@ def run_stage(
     options: RunOptions,
     body: Callable[[], StageResult],
     uses_seed: bool = True,
+    sealed: bool = True,
 ) -> StageReport:
     """Run ``body`` unless its outputs are up to date, and record it in ``out/stage.json``.
 
@@ -130,10 +132,15 @@ def run_stage(
         Compared field by field; what differs is named in the log.
     outputs : iterable of Path
         Files that the body makes, each whole or not at all.
+    sealed : bool
+        An output that something else changed means to run again; False where that is meant to happen
+        (`asrkit validate --fix` mends what `asrkit prepare` wrote).
     """
     record_path = Path(out) / "stage.json"
     records = _read_records(record_path)
     before = records.get(stage)
+    if not isinstance(before, dict) or not isinstance(before.get("inputs"), dict):
+        before = None
     now: dict[str, Any] = {
         "config": {} if config is None else to_mapping(config),
         "seed": options.seed if uses_seed else None,
@@ -141,11 +148,17 @@ def run_stage(
     }
     outputs = list(outputs)
     if before is not None and not options.force:
-        changes = _changes(before, now) + [f"{path} is missing" for path in outputs if not path.exists()]
+        changes = _changes(before, now) + _altered(outputs, before.get("outputs"), sealed)
         if not changes:
             log.info("%s: %s is up to date", stage, out)
-            return StageReport(stage, out, before.get("figures", {}), skipped=True)
+            failures = tuple(Failure(key, reason) for key, reason in before.get("failures", {}).items())
+            return StageReport(stage, out, before.get("figures", {}), failures, skipped=True)
         log.info("%s: running again: %s", stage, "; ".join(changes))
+    # While the body replaces outputs the record of the old ones must not speak for them, were it killed: all that
+    # stays of it is which files there are.
+    if stage in records:
+        records[stage] = {"outputs": (before or {}).get("outputs", {})}
+        write_json(record_path, records)
     started = time.monotonic()
     result = body()
     seconds = time.monotonic() - started
@@ -154,7 +167,7 @@ def run_stage(
         figures=result.figures,
         failures={failure.utterance_id: failure.reason for failure in result.failures},
         seconds=round(seconds, 3),
-        outputs=[str(path) for path in outputs],
+        outputs=_stamps(outputs),
     )
     records = _read_records(record_path)
     records[stage] = now
@@ -163,11 +176,14 @@ def run_stage(
 
 
 def check_failures(failures: Iterable[Failure], total: int, options: RunOptions, where: Path | str) -> None:
-    """Raise :class:`TooManyFailedError` when more than ``options.max_failed`` of ``total`` utterances failed."""
+    """Raise :class:`TooManyFailedError` when more than ``options.max_failed`` of ``total`` utterances failed.
+
+    All failures are then logged, since no report will list them.
+    """
     failures = list(failures)
-    for failure in failures:
-        log.warning("%s: %s", failure.utterance_id, failure.reason)
     if failures and len(failures) > options.max_failed * total:
+        for failure in failures:
+            log.warning("%s: %s", failure.utterance_id, failure.reason)
         first = failures[0]
         raise TooManyFailedError(
             f"{len(failures)} of {total} utterances failed, --max-failed allows {options.max_failed:g} of them; "
@@ -190,18 +206,34 @@ def _read_records(path: Path) -> dict[str, Any]:
 
 def _describe(inputs: Iterable[Path], before: Mapping[str, Any], verify: bool) -> dict[str, Any]:
     described: dict[str, Any] = {}
-    for path in inputs:
+    for path in map(Path, dict.fromkeys(os.path.abspath(path) for path in inputs)):
         if not path.exists():
             described[str(path)] = None
             continue
         stat = path.stat()
         known = before.get(str(path))
-        if not verify and known and (known["size"], known["mtime_ns"]) == (stat.st_size, stat.st_mtime_ns):
-            digest = known["sha256"]
+        if not verify and known and (known.get("size"), known.get("mtime_ns")) == (stat.st_size, stat.st_mtime_ns):
+            digest = known.get("sha256")
         else:
             digest = _hash(path)
         described[str(path)] = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": digest}
     return described
+
+
+def _stamps(paths: Iterable[Path]) -> dict[str, list[int]]:
+    """Return path -> [size, time of change in ns], by which a later run knows that a file is still the same."""
+    return {os.path.abspath(path): [path.stat().st_size, path.stat().st_mtime_ns] for path in paths}
+
+
+def _altered(outputs: Iterable[Path], before: Any, sealed: bool) -> list[str]:
+    known = before if isinstance(before, dict) else {}
+    altered = []
+    for path in outputs:
+        if not path.exists():
+            altered.append(f"{path} is missing")
+        elif sealed and known.get(os.path.abspath(path)) != _stamps([path])[os.path.abspath(path)]:
+            altered.append(f"{path} was changed by something else")
+    return altered
 
 
 def _hash(path: Path) -> str:
@@ -222,7 +254,7 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     old, new = before.get("inputs", {}), now["inputs"]
     for path in sorted({*old, *new}):
         was, is_ = old.get(path), new.get(path)
-        if (was and was["sha256"]) != (is_ and is_["sha256"]):
+        if (was and was.get("sha256")) != (is_ and is_["sha256"]):
             changes.append(f"{path} changed")
     return changes
 

@@ -45,6 +45,15 @@ def test_blocks_of_frames_do_not_show() -> None:
     np.testing.assert_allclose(gmms.loglikes(features)[-5:], gmms.loglikes(features[-5:]), atol=FLOAT32_LOGLIKE)
 
 
+@pytest.mark.parametrize("size", [1, 7, 33, 100])
+def test_the_size_of_blocks_changes_no_bit(size: int) -> None:
+    rng = np.random.default_rng(7)
+    gmms = random_gmms(rng, (3, 8, 1, 5))
+    features = rng.normal(size=(301, 5)).astype(np.float32)
+    blocks = [gmms.loglikes(features[start : start + size]) for start in range(0, 301, size)]
+    assert (np.concatenate(blocks) == gmms.loglikes(features)).all()
+
+
 def test_chosen_pdfs_in_their_order() -> None:
     rng = np.random.default_rng(2)
     gmms = random_gmms(rng)

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import logsumexp
 from scipy.stats import norm
 
-from asrkit.gmm.diag import DiagGmms
+from asrkit.gmm.diag import DiagGmms, flat_start
 from asrkit.gmm.stats import GmmStats, accumulate
 from tests.gmm.models import random_gmms
 
@@ -59,6 +59,15 @@ def test_statistics_of_parts_add_up_and_zero_adds_nothing() -> None:
     with_zero = whole + GmmStats.zero(gmms)
     assert (with_zero.first == whole.first).all()
     assert with_zero.loglike == whole.loglike
+
+
+def test_a_large_mean_costs_no_variance() -> None:
+    rng = np.random.default_rng(5)
+    features = (1000.0 + rng.normal(size=(20000, 3))).astype(np.float32)
+    gmms = flat_start(features.mean(0, dtype=np.float64), np.ones(3), 1)
+    stats = accumulate(gmms, features, np.zeros(20000, np.int32))
+    variance = stats.second[0] / stats.occupancy[0] - (stats.first[0] / stats.occupancy[0]) ** 2
+    np.testing.assert_allclose(variance, features.var(axis=0, dtype=np.float64), rtol=1e-3)
 
 
 def test_order_of_frames_does_not_matter_but_their_pdfs_do() -> None:

@@ -78,6 +78,38 @@ def test_a_damaged_record_means_run_again(counter: Counter) -> None:
     assert counter.runs == 2
 
 
+def test_an_output_that_something_else_changed_is_made_again(counter: Counter) -> None:
+    counter.run(Config(), RunOptions())
+    counter.target.write_text("cut off")
+    counter.run(Config(), RunOptions())
+    assert counter.runs == 2
+    assert counter.target.read_text() == "1"
+
+
+def test_the_working_directory_does_not_matter(counter: Counter, monkeypatch: pytest.MonkeyPatch) -> None:
+    counter.run(Config(), RunOptions())
+    monkeypatch.chdir(counter.source.parent)
+    counter.source, counter.target = Path("in"), Path("out/result")
+    assert counter.run(Config(), RunOptions()).skipped
+
+
+def test_a_skipped_stage_still_names_its_failures(counter: Counter) -> None:
+    first = counter.run(Config(), RunOptions())
+    assert counter.run(Config(), RunOptions()).failures == first.failures == (Failure("u1", "bad"),)
+
+
+def test_a_stage_killed_over_an_older_result_does_not_pass_for_it(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counter.run(Config(), RunOptions())
+    monkeypatch.setattr(Path, "mkdir", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        counter.run(Config(2.0), RunOptions())
+    monkeypatch.undo()
+    counter.run(Config(), RunOptions())
+    assert counter.runs == 3
+
+
 def test_too_many_failures_stop_the_stage() -> None:
     failures = [Failure("u1", "no path"), Failure("u2", "no frames")]
     check_failures(failures, 20, RunOptions(max_failed=0.1), "data")

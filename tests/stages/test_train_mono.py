@@ -28,7 +28,7 @@ from asrkit.lang.lexicon import Pronunciation
 from asrkit.stages.acoustic import load_acoustic_model
 from asrkit.stages.checkpoint import Checkpoint
 from asrkit.stages.record import RunOptions, StageReport
-from asrkit.stages.train_gmm import MonoConfig, train_mono
+from asrkit.stages.train_mono import MonoConfig, train_mono
 
 DIM = 4
 NUM_STATES = 2

@@ -1,0 +1,174 @@
+"""What all trainings of GMM-HMMs share: opening the data, graphs, iterations with checkpoints, the model directory."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from asrkit.core.archives import ArchiveWriter
+from asrkit.core.errors import DataError
+from asrkit.core.files import write_json
+from asrkit.core.progress import Progress
+from asrkit.data.datadir import DataDir
+from asrkit.features.frontend import load_front_end
+from asrkit.features.pipeline import ModelInputs, PipelineConfig
+from asrkit.gmm.em import EmConfig, EmState, em_iterations, report_rows
+from asrkit.gmm.training import TrainingData, viterbi_pass
+from asrkit.graph.training import TrainingGraphCompiler
+from asrkit.hmm.state_graph import StateGraph
+from asrkit.hmm.transitions import TransitionModel
+from asrkit.hmm.tree import ContextTree
+from asrkit.hmm.viterbi import AlignConfig
+from asrkit.lang.langdir import Lang
+from asrkit.stages.acoustic import LANG_FILES, data_files, model_files, save_model_folder
+from asrkit.stages.checkpoint import Checkpoint
+from asrkit.stages.record import Failure, RunOptions, StageResult, check_failures
+
+log = logging.getLogger("asrkit")
+
+INPUT_CACHE_BYTES = 1 << 29
+"""Model inputs kept in memory between iterations (512 MB: an hour of speech takes 56 MB)."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What a training reads.
+
+    Attributes
+    ----------
+    data_dir : DataDir
+    lang : Lang
+    features : ModelInputs
+        utterance_id -> the model's input.
+    keys : tuple of str
+        Utterances that have features and a transcript.
+    failures : tuple of Failure
+        The others, with the reason.
+    """
+
+    data_dir: DataDir
+    lang: Lang
+    features: ModelInputs
+    keys: tuple[str, ...]
+    failures: tuple[Failure, ...]
+
+    @property
+    def num_utterances(self) -> int:
+        """Number of utterances, usable or not."""
+        return len(self.data_dir.utterances)
+
+
+def open_corpus(data_path: Path, lang_path: Path, pipeline: PipelineConfig, options: RunOptions) -> Corpus:
+    """Open data and lang directory, and find the utterances that can be trained on.
+
+    Raises
+    ------
+    DataError, FormatError
+        A directory is absent or damaged, or there are no transcripts.
+    TooManyFailedError
+        Too many utterances lack features or a transcript.
+    """
+    data_dir, lang = DataDir.load(data_path), Lang.load(lang_path)
+    features = ModelInputs(data_dir, pipeline, INPUT_CACHE_BYTES)
+    keys: list[str] = []
+    failures: list[Failure] = []
+    for key, utterance in data_dir.utterances.items():
+        if utterance.words is None:
+            raise DataError("no transcripts", where=data_dir.path / "text", remedy="training needs the file `text`")
+        if key not in features:
+            failures.append(Failure(key, "no features (see the report of `asrkit extract`)"))
+        elif not utterance.words:
+            failures.append(Failure(key, "empty transcript"))
+        else:
+            keys.append(key)
+    check_failures(failures, len(data_dir.utterances), options, data_path)
+    return Corpus(data_dir, lang, features, tuple(keys), tuple(failures))
+
+
+def training_data(corpus: Corpus, tree: ContextTree, transitions: TransitionModel, progress: Progress) -> TrainingData:
+    """Compile the graph of each transcript; words outside the lexicon become the unknown word, and are counted.
+
+    Raises
+    ------
+    DataError
+        Not one word is in the lexicon.
+    """
+    compiler = TrainingGraphCompiler(corpus.lang, tree, transitions)
+    graphs: dict[str, StateGraph] = {}
+    num_unknown = num_words = 0
+    for key in progress(corpus.keys, total=len(corpus.keys), label="training graphs"):
+        words = corpus.data_dir.utterances[key].words or ()
+        ids, unknown = corpus.lang.transcript_ids(words)
+        graphs[key] = compiler.compile(ids)
+        num_unknown += unknown
+        num_words += len(words)
+    text = corpus.data_dir.path / "text"
+    if num_words and num_unknown == num_words:
+        raise DataError(
+            "no word of the transcripts is in the lexicon", where=text, remedy="use the lang directory of this corpus"
+        )
+    if num_unknown:
+        log.warning("%d of %d words of %s are not in the lexicon", num_unknown, num_words, text)
+    return TrainingData(corpus.keys, corpus.features, graphs)
+
+
+def run_em(
+    state: EmState, data: TrainingData, corpus: Corpus, config: EmConfig, options: RunOptions, checkpoint: Checkpoint
+) -> EmState:
+    """Run the remaining iterations, saving a checkpoint after each; the state returned has alignments.
+
+    Raises
+    ------
+    TooManyFailedError
+        Too many utterances could not be used in an iteration.
+    """
+    lang = corpus.lang
+    rounds = em_iterations(state, data, lang.silence_phones, config, options.seed, options.num_jobs)
+    newest = state
+    for newest in options.progress(rounds, total=config.num_iters - state.iteration, label="EM iterations"):
+        failed = all_failures(corpus, newest)
+        check_failures(failed, corpus.num_utterances, options, corpus.data_dir.path)
+        checkpoint.save(newest)
+    if not newest.alignments:
+        beams = AlignConfig(config.acoustic_scale, config.beam, max(config.beam, config.retry_beam))
+        last = viterbi_pass(newest.model, data, None, beams, config.scales, None, options.num_jobs, options.progress)
+        newest = replace(newest, alignments=last.alignments, failures=last.failures)
+    return newest
+
+
+def all_failures(corpus: Corpus, state: EmState) -> tuple[Failure, ...]:
+    """Return the utterances that were left out from the start, and those the last pass could not use."""
+    return (*corpus.failures, *(Failure(key, reason) for key, reason in sorted(state.failures.items())))
+
+
+def finish_training(
+    state: EmState, corpus: Corpus, out: Path, lang_path: Path, pipeline: PipelineConfig, checkpoint: Checkpoint
+) -> StageResult:
+    """Write the model directory, the last alignments and the figures of every iteration; remove the checkpoint."""
+    with ArchiveWriter(out, "ali") as writer:
+        for key, alignment in sorted(state.alignments.items()):
+            writer.write(key, alignment)
+    write_json(out / "iterations.json", report_rows(state.reports))
+    save_model_folder(out, load_front_end(corpus.data_dir.path), pipeline, lang_path, state.model)
+    checkpoint.clear()
+    last = state.reports[-1]
+    figures = {
+        "num_pdfs": state.model.gmms.num_pdfs,
+        "num_gaussians": state.model.gmms.num_gaussians,
+        "loglike_per_frame": round(last.loglike_per_frame, 4),
+        "num_frames": last.num_frames,
+        "retried": sum(report.retried for report in state.reports),
+    }
+    return StageResult(figures, all_failures(corpus, state))
+
+
+def training_inputs(data_path: Path, lang_path: Path) -> list[Path]:
+    """Return the files that decide the result of a training."""
+    return [*data_files(data_path), *(lang_path / name for name in (*LANG_FILES, "topology.json"))]
+
+
+def training_outputs(out: Path) -> list[Path]:
+    """Return the files that every training makes."""
+    kept = [out / "lang" / name for name in LANG_FILES]
+    return [*model_files(out), *kept, out / "ali.scp", out / "ali.ark", out / "iterations.json"]
