@@ -232,8 +232,13 @@ class Lang:
             write_lines(folder / "word_boundary.int", (f"{phone} {kind}" for phone, kind in classes.items()))
 
     @classmethod
-    def load(cls, path: Path | str) -> Lang:
+    def load(cls, path: Path | str, topology: Path | None = None) -> Lang:
         """Read a lang directory that `asrkit make-lang` wrote.
+
+        Parameters
+        ----------
+        topology : Path, optional
+            The file of HMM topologies where it lies elsewhere, as in a model directory.
 
         Raises
         ------
@@ -262,7 +267,7 @@ class Lang:
         lang = cls(
             SymbolTable.load(path / "words.txt"),
             inventory,
-            Topology.load(path / "topology.json"),
+            Topology.load(topology or path / "topology.json"),
             tuple(read_lexicon(path / "lexicon.txt", "yes")),
             config,
         )
