@@ -18,7 +18,7 @@ from asrkit.lang.langdir import Lang
 from asrkit.lang.symbols import SymbolTable
 from asrkit.lm.arpa import read_arpa
 from asrkit.lm.grammar import read_grammar
-from asrkit.stages.acoustic import load_transition_model
+from asrkit.stages.acoustic import copy_file, load_transition_model
 from asrkit.stages.record import RunOptions, StageReport, StageResult, run_stage
 
 log = logging.getLogger("asrkit")
@@ -27,7 +27,7 @@ Kind = Literal["auto", "arpa", "grammar"]
 
 LANG_INPUTS = ("words.txt", "phones.txt", "lexicon.txt", "topology.json", "lang.json")
 MODEL_INPUTS = ("tree.json", "topology.json", "model.safetensors")
-OUTPUTS = ("HCLG.fst", "words.txt", "phones.txt", "graph.json")
+OUTPUTS = ("HCLG.fst", "words.txt", "lexicon.txt", "phones.txt", "graph.json")
 NUM_NAMED = 10
 
 
@@ -89,6 +89,8 @@ def make_graph(
             "config": to_mapping(config),
             "silence_phones": lang.silence_phones,
         }
+        (out / "graph.json").unlink(missing_ok=True)  # killed half-way, this is no graph directory
+        copy_file(lang_path / "lexicon.txt", out / "lexicon.txt")
         save_graph(out, fst, lang, tree, transitions, described)
         figures = {
             "states": fst.num_states,
