@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from asrkit.core.errors import ModelError
 from asrkit.hmm.transitions import TransitionModel
 from asrkit.hmm.tree import ContextTree
-from asrkit.hmm.tree_lookup import lookup_pdfs
 from asrkit.hmm.tree_stats import frame_events
 
 IntArray = NDArray[np.int32]
@@ -41,13 +40,21 @@ def convert_alignment(
     """
     if old.topology != new.topology:
         raise ModelError("the two models have different topologies", remedy="train both with the same lang directory")
-    if not len(alignment):
-        return np.zeros(0, np.int32)
-    events = frame_events(old, alignment, new_tree.context_width, new_tree.central_position)
-    pdfs = lookup_pdfs(new_tree, events)
     states = old.tid_to_transition_state
-    arcs = alignment - np.searchsorted(states, states[alignment])
-    described = np.stack([old.tid_to_phone[alignment], old.tid_to_hmm_state[alignment], pdfs, arcs], axis=1)
-    distinct, inverse = np.unique(described, axis=0, return_inverse=True)
-    converted = [new.transition_id(*row) for row in distinct.tolist()]
-    return np.array(converted, dtype=np.int32)[inverse.reshape(-1)]
+    events = frame_events(old, alignment, new_tree.context_width, new_tree.central_position)
+    described = np.concatenate([alignment[:, None], events], axis=1)
+    starts = np.flatnonzero((described[1:] != described[:-1]).any(axis=1)) + 1
+    starts = np.concatenate([np.zeros(min(1, len(alignment)), starts.dtype), starts])
+    tids = alignment[starts]
+    rows = zip(
+        old.tid_to_phone[tids].tolist(),
+        old.tid_to_hmm_state[tids].tolist(),
+        (tids - np.searchsorted(states, states[tids])).tolist(),
+        events[starts].tolist(),
+        strict=True,
+    )
+    converted = [
+        new.transition_id(phone, state, new_tree.pdf_id(event[:-1], event[-1]), arc)
+        for phone, state, arc, event in rows
+    ]
+    return np.repeat(np.array(converted, dtype=np.int32), np.diff(starts, append=len(alignment)))

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asrkit.core.errors import ConfigError, ModelError
-from asrkit.hmm.tree import ContextTree, Leaf, Node, Split
+from asrkit.hmm.tree import ContextTree
+from asrkit.hmm.tree_lookup import reachable_pdfs
 from asrkit.lang.topology import Topology
 
 FloatArray = NDArray[np.float32]
@@ -218,24 +219,9 @@ class TransitionModel:
 
 
 def _triples(tree: ContextTree, topology: Topology) -> Iterable[tuple[int, int, int]]:
-    """Ask the tree for every context; the positions it never asks about are left out."""
-    asked = _asked_positions(tree)
-    values = [(0, *topology.phones) if i in asked else (0,) for i in range(tree.context_width)]
+    """Ask the tree what each phone's states may be, in every context."""
     for phone in topology.phones:
-        values[tree.central_position] = (phone,)
-        for window in itertools.product(*values):
-            for state_id, state in enumerate(topology.states(phone)[:-1]):
-                assert state.pdf_class is not None
-                yield phone, state_id, tree.pdf_id(window, state.pdf_class)
-
-
-def _asked_positions(tree: ContextTree) -> set[int]:
-    positions: set[int] = set()
-    nodes: list[Node] = [tree.root]
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, Leaf):
-            continue
-        positions.add(node.position)
-        nodes.extend([node.yes, node.no] if isinstance(node, Split) else node.branches.values())
-    return positions
+        for state_id, state in enumerate(topology.states(phone)[:-1]):
+            assert state.pdf_class is not None
+            for pdf_id in reachable_pdfs(tree, phone, state.pdf_class, topology.phones):
+                yield phone, state_id, pdf_id
