@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,7 @@ from asrkit.features.cmvn import (
 )
 from asrkit.features.deltas import add_deltas
 from asrkit.features.splice import splice
+from asrkit.features.transform import apply_affine
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,10 @@ class ModelInputs(Mapping[str, NDArray[np.float32]]):
     data : DataDir
         With ``feats.scp`` and, for ``cmvn = "speaker"``, ``cmvn.scp``.
     config : PipelineConfig
+    transform : (E, D) float32, optional
+        A linear transform of the pipeline's output (LDA and MLLT).
+    speaker_transforms : mapping of str to (E, E + 1) float32, optional
+        fMLLR of each speaker, applied last; a speaker without one keeps its features.
     cache_bytes : int
         Keep computed inputs up to this size in memory, for many passes over the same utterances; what does not fit
         is computed at each access.
@@ -153,8 +159,18 @@ class ModelInputs(Mapping[str, NDArray[np.float32]]):
         Features or statistics are absent; on access also those of a single speaker.
     """
 
-    def __init__(self, data: DataDir, config: PipelineConfig, cache_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        data: DataDir,
+        config: PipelineConfig,
+        cache_bytes: int = 0,
+        transform: NDArray[np.float32] | None = None,
+        speaker_transforms: Mapping[str, NDArray[np.float32]] | None = None,
+    ) -> None:
         self.pipeline = FeaturePipeline(config)
+        self.transform = transform
+        self.speaker_transforms = speaker_transforms or {}
+        self._cache_bytes = cache_bytes
         self._cache: dict[str, NDArray[np.float32]] = {}
         self._cache_left = cache_bytes
         self._features = data.features()
@@ -192,11 +208,32 @@ class ModelInputs(Mapping[str, NDArray[np.float32]]):
                 raise DataError(
                     f"features of shape {raw.shape}, expected {self.raw_dim} columns", remedy="extract them again"
                 )
-            return self.pipeline.apply(raw, stats)
+            value = self.pipeline.apply(raw, stats)
+            if self.transform is not None:
+                value = apply_affine(value, self.transform)
+            if speaker in self.speaker_transforms:
+                value = apply_affine(value, self.speaker_transforms[speaker])
+            return value
         except AsrkitError as error:
             if error.where is None:
                 error.where = key
             raise
+
+    def with_transforms(
+        self,
+        transform: NDArray[np.float32] | None,
+        speaker_transforms: Mapping[str, NDArray[np.float32]] | None = None,
+    ) -> ModelInputs:
+        """Return the same inputs with other transforms; what this one keeps in memory is not shared."""
+        other = copy.copy(self)
+        other.transform = transform
+        other.speaker_transforms = speaker_transforms or {}
+        other._cache, other._cache_left = {}, self._cache_bytes
+        return other
+
+    def speaker_of(self, key: str) -> str:
+        """Return the speaker of an utterance."""
+        return self._speakers[key]
 
     def num_frames(self, key: str) -> int:
         """Return the number of frames of an utterance, without computing anything."""
@@ -213,7 +250,7 @@ class ModelInputs(Mapping[str, NDArray[np.float32]]):
     @property
     def dim(self) -> int:
         """Dimension of the model's input."""
-        return self.pipeline.dim(self.raw_dim)
+        return self.pipeline.dim(self.raw_dim) if self.transform is None else len(self.transform)
 
     def _speaker_stats(self, speaker: str) -> CmvnStats:
         assert self._stats is not None

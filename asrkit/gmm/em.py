@@ -120,6 +120,8 @@ class EmState:
     failures : dict of str to str
         Utterances the last pass could not use, with the reason.
     reports : tuple of IterationReport
+    speaker_transforms : dict of str to float32 (dim, dim + 1)
+        fMLLR of each speaker, in speaker-adaptive training.
     """
 
     iteration: int
@@ -127,6 +129,7 @@ class EmState:
     alignments: dict[str, NDArray[np.int32]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     reports: tuple[IterationReport, ...] = ()
+    speaker_transforms: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 def flat_start_state(
@@ -163,9 +166,14 @@ def em_iterations(
     seed: int = 0,
     num_jobs: int = 1,
     progress: Progress = silent,
+    stop: int | None = None,
 ) -> Iterator[EmState]:
-    """Yield the state after each further iteration up to ``config.num_iters``."""
-    while state.iteration < config.num_iters:
+    """Yield the state after each further iteration up to ``config.num_iters``, or up to ``stop`` if that is less.
+
+    A training whose inputs change on the way (a new transform) stops there, and goes on with other ``data``.
+    """
+    last_iteration = config.num_iters if stop is None else min(stop, config.num_iters)
+    while state.iteration < last_iteration:
         state = _iterate(state, data, silence_phones, config, seed, num_jobs, progress)
         last = state.reports[-1]
         log.debug(
@@ -201,7 +209,8 @@ def _iterate(
         if realign:
             alignments, failures = result.alignments, result.failures
     model, report = update_model(model, result, config, iteration, seed, failures)
-    return EmState(iteration + 1, model, alignments, failures, (*state.reports, replace(report, realigned=realign)))
+    reports = (*state.reports, replace(report, realigned=realign))
+    return EmState(iteration + 1, model, alignments, failures, reports, state.speaker_transforms)
 
 
 def update_model(
@@ -235,7 +244,7 @@ def update_model(
         counts.removed,
         counts.floored,
     )
-    return GmmHmm(model.tree, transitions, gmms), report
+    return replace(model, transitions=transitions, gmms=gmms), report
 
 
 def mix_up_target(config: EmConfig, start: int, iteration: int) -> int:

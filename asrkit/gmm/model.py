@@ -28,15 +28,30 @@ class GmmHmm:
     transitions : TransitionModel
     gmms : DiagGmms
         One mixture for each pdf_id of the tree.
+    input_transform : float32, shape (dim, D), optional
+        What spliced or other D-dimensional inputs are multiplied by (LDA and MLLT) before the mixtures see them.
+    alignment_gmms : DiagGmms, optional
+        Mixtures of the same pdfs for inputs that are not adapted to their speaker; a model that has them is
+        speaker-adaptive, and ``gmms`` expects adapted inputs.
     """
 
     tree: ContextTree
     transitions: TransitionModel
     gmms: DiagGmms
+    input_transform: NDArray[np.float32] | None = None
+    alignment_gmms: DiagGmms | None = None
 
     def __post_init__(self) -> None:
-        if self.gmms.num_pdfs != self.tree.num_pdfs:
-            raise ModelError(f"{self.gmms.num_pdfs} mixtures for a tree of {self.tree.num_pdfs} pdfs")
+        for gmms in (self.gmms, self.alignment_gmms or self.gmms):
+            if gmms.num_pdfs != self.tree.num_pdfs:
+                raise ModelError(f"{gmms.num_pdfs} mixtures for a tree of {self.tree.num_pdfs} pdfs")
+        if self.input_transform is not None and self.input_transform.shape[0] != self.gmms.dim:
+            raise ModelError(f"transform of shape {self.input_transform.shape} for a model of {self.gmms.dim} columns")
+
+    @property
+    def is_speaker_adaptive(self) -> bool:
+        """Whether inputs are to be adapted to their speaker by fMLLR."""
+        return self.alignment_gmms is not None
 
     def loglikes(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return log-likelihoods (num_frames, num_pdfs), natural log; see :meth:`DiagGmms.loglikes`."""
@@ -47,6 +62,10 @@ class GmmHmm:
         self.tree.save(folder / "tree.json")
         self.transitions.topology.save(folder / "topology.json")
         arrays = {"transitions.log_probs": self.transitions.log_probs, **self.gmms.to_arrays()}
+        if self.input_transform is not None:
+            arrays["input.transform"] = self.input_transform
+        if self.alignment_gmms is not None:
+            arrays |= {f"alignment.{name}": array for name, array in self.alignment_gmms.to_arrays().items()}
         meta = {"num_pdfs": self.gmms.num_pdfs, "num_gaussians": self.gmms.num_gaussians, "dim": self.gmms.dim}
         save_model(folder / "model.safetensors", KIND, arrays, meta)
 
@@ -56,7 +75,15 @@ class GmmHmm:
         tree = ContextTree.load(folder / "tree.json")
         arrays, _ = load_model(folder / "model.safetensors", KIND)
         transitions = load_transitions(folder, tree, arrays)
-        return cls(tree, transitions, DiagGmms.from_arrays(arrays))
+        prefix = "alignment."
+        aligning = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+        return cls(
+            tree,
+            transitions,
+            DiagGmms.from_arrays(arrays),
+            arrays.get("input.transform"),
+            DiagGmms.from_arrays(aligning) if aligning else None,
+        )
 
 
 def load_transitions(folder: Path, tree: ContextTree, arrays: dict[str, NDArray[np.float32]]) -> TransitionModel:

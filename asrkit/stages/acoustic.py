@@ -58,7 +58,7 @@ class AcousticModel:
         return self.model.transitions
 
     def inputs(self, data: DataDir) -> ModelInputs:
-        """Return the model's input for each utterance that has features.
+        """Return the model's input for each utterance that has features, not adapted to its speaker.
 
         Raises
         ------
@@ -66,7 +66,7 @@ class AcousticModel:
             The features were made by another front end.
         """
         check_front_end(self.front_end, load_front_end(data.path), data.path)
-        return ModelInputs(data, self.pipeline)
+        return ModelInputs(data, self.pipeline, transform=self.model.input_transform)
 
     def loglikes(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return log-likelihoods (num_frames, num_pdfs) float32, natural log, of model inputs (num_frames, dim)."""

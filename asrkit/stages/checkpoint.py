@@ -48,6 +48,7 @@ class Checkpoint:
             iteration = int(state["iteration"])
             model = GmmHmm.load(self.folder / str(iteration))
             alignments = ArchiveReader(self.folder / str(iteration) / "ali.scp")
+            transforms = ArchiveReader(self.folder / str(iteration) / "trans.scp")
             reports = tuple(IterationReport(**row) for row in state["reports"])
             return EmState(
                 iteration,
@@ -55,6 +56,7 @@ class Checkpoint:
                 {key: np.asarray(alignments[key], dtype=np.int32) for key in alignments},
                 dict(state["failures"]),
                 reports,
+                {key: np.array(transforms[key], dtype=np.float32) for key in transforms},
             )
         except (AsrkitError, KeyError, TypeError, ValueError) as error:
             log.warning("%s: the checkpoint is damaged (%s); training starts again", self.folder, error)
@@ -70,6 +72,9 @@ class Checkpoint:
         with ArchiveWriter(folder, "ali") as writer:
             for key, alignment in state.alignments.items():
                 writer.write(key, alignment)
+        with ArchiveWriter(folder, "trans") as writer:
+            for key, transform in state.speaker_transforms.items():
+                writer.write(key, transform)
         described: dict[str, Any] = {
             "key": self.key,
             "iteration": state.iteration,
