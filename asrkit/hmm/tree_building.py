@@ -22,6 +22,9 @@ from asrkit.lang.topology import Topology
 
 Rows = NDArray[np.intp]
 
+TIE = 1e-9
+"""Gains that differ by less than this share are equal; the question that stands first is asked."""
+
 
 @dataclass(frozen=True)
 class TreeConfig:
@@ -281,14 +284,16 @@ class _Growth:
         best: _Proposal | None = None
         for place, membership, sets in self._places:
             values, sums = group_rows(self.stats.events[rows, place], table)
-            if len(values) < 2 or not len(sets):
-                continue
             answers = membership[:, values]
             telling = np.flatnonzero(answers.any(axis=1) & ~answers.all(axis=1))
+            if not len(telling):
+                continue
             yes = answers[telling].astype(np.float64) @ sums
             gains = self._gains(yes, total - yes, before)
-            choice = int(np.argmax(gains)) if len(telling) else 0
-            if len(telling) and gains[choice] > (best.gain if best else 0.0):
+            top = gains.max()
+            if top > (best.gain if best else 0.0) * (1 + TIE):
+                # rounding must not choose between questions that say the same of all phones seen
+                choice = int(np.argmax(gains >= top * (1 - TIE)))
                 best = _Proposal(float(gains[choice]), place, sets[telling[choice]])
         return best
 
