@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from asrkit.core.errors import ConfigError, ModelError
 from asrkit.gmm.diag import DiagGmms
 from asrkit.gmm.posteriors import GaussianPosteriors, gaussian_posteriors, precision_sums, weighted_scatters
+from asrkit.gmm.row_update import best_rows
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int32]
@@ -202,33 +203,10 @@ def estimate_fmllr(stats: FmllrStats, config: FmllrConfig | None = None) -> tupl
 
 def _full(stats: FmllrStats, num_iters: int) -> Doubles | None:
     """Gales's update: each row in turn is the best one given the others; None when statistics are singular."""
-    dim = stats.dim
     try:
-        np.linalg.cholesky(stats.quadratic)
-        inverses = np.linalg.inv(stats.quadratic)
+        return best_rows(stats.quadratic, stats.linear, stats.count, num_iters)
     except np.linalg.LinAlgError:
         return None
-    transform = np.eye(dim, dim + 1)
-    free = np.einsum("dij,dj->di", inverses, stats.linear)  # the best rows if the determinant did not count
-    for _ in range(num_iters):
-        cofactors = np.linalg.inv(transform[:, :-1]).T  # divided by the determinant, which scales them alike
-        for d in range(dim):
-            direction = inverses[d, :, :-1] @ cofactors[d]
-            step = _step(cofactors[d] @ direction[:-1], direction @ stats.linear[d], stats.count)
-            row = free[d] + step * direction
-            change = row[:-1] - transform[d, :-1]
-            transform[d] = row
-            moved = cofactors @ change  # Sherman and Morrison: one row of the matrix has changed
-            cofactors -= np.outer(moved, cofactors[d] / (1.0 + moved[d]))
-    return transform
-
-
-def _step(e1: float, e2: float, count: float) -> float:
-    """Return the root α of ``e1 α² + e2 α = count`` with the greater auxiliary function (Gales 1998, eq. 74)."""
-    root = np.sqrt(e2 * e2 + 4 * e1 * count)
-    steps = np.array([-e2 + root, -e2 - root]) / (2 * e1)
-    values = count * np.log(np.abs(steps * e1 + e2)) - 0.5 * steps * steps * e1
-    return float(steps[np.argmax(values)])
 
 
 def _diag(stats: FmllrStats) -> Doubles | None:

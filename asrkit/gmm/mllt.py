@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from asrkit.core.errors import ModelError
 from asrkit.gmm.diag import DiagGmms
 from asrkit.gmm.posteriors import GaussianPosteriors, gaussian_posteriors, precision_sums, weighted_scatters
+from asrkit.gmm.row_update import best_rows
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int32]
@@ -17,6 +18,9 @@ Doubles = NDArray[np.float64]
 
 NUM_ITERS = 200
 """Sweeps over the rows, Kaldi's number."""
+
+GAUSSIANS_AT_ONCE = 512
+"""Gaussians whose outer products are held together: 6.5 MB of doubles at 40 dimensions."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +85,12 @@ def accumulate_mllt_from_gaussians(gmms: DiagGmms, features: FloatArray, posteri
     # sum of γ (x − μ)(x − μ)ᵀ = sum of γ x xᵀ − (crossed + crossedᵀ), with half of n μ μᵀ taken from each side
     crossed = first - 0.5 * occupancy[:, None] * means
     dim = gmms.dim
-    pairs = (crossed[:, :, None] * means[:, None, :]).reshape(-1, dim * dim)
-    mixed = (precisions.T @ pairs).reshape(dim, dim, dim)
+    sums = np.zeros((dim, dim * dim))
+    for start in range(0, gmms.num_gaussians, GAUSSIANS_AT_ONCE):
+        rows = slice(start, start + GAUSSIANS_AT_ONCE)
+        pairs = crossed[rows, :, None] * means[rows, None, :]
+        sums += precisions[rows].T @ pairs.reshape(-1, dim * dim)
+    mixed = sums.reshape(dim, dim, dim)
     scatters = weighted_scatters(quadratic, x[frames]) - mixed - mixed.transpose(0, 2, 1)
     return MlltStats(posteriors.count, scatters)
 
@@ -119,18 +127,9 @@ def estimate_mllt(stats: MlltStats, num_iters: int = NUM_ITERS) -> tuple[FloatAr
     """
     dim = len(stats.scatters)
     try:
-        inverses = np.linalg.inv(stats.scatters)
-        np.linalg.cholesky(stats.scatters)
+        matrix = best_rows(stats.scatters, np.zeros((dim, dim)), stats.count, num_iters)
     except np.linalg.LinAlgError:
         raise ModelError(f"MLLT of {dim} dimensions from {stats.count:.0f} frames, which do not span them") from None
-    matrix = np.eye(dim)
-    for _ in range(num_iters):
-        cofactors: Doubles = np.linalg.inv(matrix).T  # divided by the determinant, which no row depends on
-        for d in range(dim):
-            direction = inverses[d] @ cofactors[d]
-            row = direction * np.sqrt(stats.count / (cofactors[d] @ direction))
-            _replace_row(cofactors, d, row - matrix[d])
-            matrix[d] = row
     return matrix.astype(np.float32), mllt_objective(stats, matrix) - mllt_objective(stats, np.eye(dim))
 
 
@@ -150,10 +149,3 @@ def transform_means(gmms: DiagGmms, matrix: NDArray[np.floating]) -> DiagGmms:
         raise ModelError(f"a transform of shape {matrix.shape} for means of dimension {gmms.dim}")
     means = gmms.means.astype(np.float64) @ matrix.astype(np.float64).T
     return DiagGmms(gmms.weights, means.astype(np.float32), gmms.variances, gmms.offsets)
-
-
-def _replace_row(cofactors: Doubles, row: int, change: Doubles) -> None:
-    """Update the inverse transpose of a matrix one of whose rows changes (Sherman and Morrison), in place."""
-    moved = cofactors @ change
-    moved_row = cofactors[row] / (1.0 + moved[row])
-    cofactors -= np.outer(moved, moved_row)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +16,8 @@ FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int32]
 Doubles = NDArray[np.float64]
 
-ROWS_AT_ONCE = 8192
-"""(frame, Gaussian) pairs evaluated together: their differences to the means then take about a megabyte."""
-
-FRAMES_AT_ONCE = 1024
-"""Frames whose outer products are held together: 7 MB of doubles at 40 dimensions."""
+FRAMES_AT_ONCE = 256
+"""Frames whose outer products are held together: 1.7 MB of doubles at 40 dimensions."""
 
 
 @dataclass(frozen=True)
@@ -90,27 +86,29 @@ def gaussian_posteriors(
     ModelError
         Shapes disagree, or the model has another dimension.
     """
-    index = np.arange(len(pdf_ids)) if frame_index is None else np.asarray(frame_index)
+    from asrkit.gmm.transform_kernels import pair_posteriors
+
+    pdf_ids = np.asarray(pdf_ids, np.int64)
+    index = np.arange(len(pdf_ids)) if frame_index is None else np.asarray(frame_index, np.int64)
     weight = np.ones(len(pdf_ids)) if weights is None else np.asarray(weights, np.float64)
     _check(gmms, features, pdf_ids, weight, index, one_each=frame_index is None)
     kept = np.flatnonzero(weight)
     order = kept[np.argsort(index[kept], kind="stable")]
-    pdfs, weight, index = np.asarray(pdf_ids)[order], weight[order], index[order]
+    pdfs, weight, index = pdf_ids[order], weight[order], index[order]
     sizes = np.diff(gmms.offsets)[pdfs].astype(np.int64)
-    ends = np.cumsum(sizes)
-    begins = ends - sizes
-    num_pairs = int(ends[-1]) if len(ends) else 0
-    gaussians = (np.arange(num_pairs) + np.repeat(gmms.offsets[pdfs] - begins, sizes)).astype(np.int32)
-    logits = _logits(gmms, features, np.repeat(index, sizes), gaussians)
-    if not num_pairs:
-        return GaussianPosteriors(np.zeros(len(features) + 1, np.int64), gaussians, logits, 0.0)
-    largest = np.maximum.reduceat(logits, begins)
-    values = np.exp(logits - np.repeat(largest, sizes))
-    total = np.add.reduceat(values, begins)
-    values *= np.repeat(weight / total, sizes)
-    loglike = float(weight @ (largest + np.log(total)))
+    begins = np.cumsum(sizes) - sizes
+    gaussians = np.empty(sizes.sum(), np.int32)
+    values = np.empty(len(gaussians))
+    variances = gmms.variances.astype(np.float64)
+    with np.errstate(divide="ignore"):
+        constants = np.log(gmms.weights.astype(np.float64))
+    constants -= 0.5 * (gmms.dim * LOG_2PI + np.log(variances).sum(axis=1))
+    model = (np.ascontiguousarray(gmms.means), (1.0 / variances).astype(np.float32), constants, gmms.offsets)
+    loglike = pair_posteriors(
+        np.ascontiguousarray(features, np.float32), *model, index, pdfs, weight, begins, gaussians, values
+    )
     pairs = np.bincount(index, sizes, minlength=len(features)).astype(np.int64)
-    return GaussianPosteriors(np.concatenate([[0], np.cumsum(pairs)]), gaussians, values, loglike)
+    return GaussianPosteriors(np.concatenate([[0], np.cumsum(pairs)]), gaussians, values, float(loglike))
 
 
 def accumulate_twofeats(
@@ -173,39 +171,29 @@ def weighted_scatters(weights: Doubles, features: Doubles) -> Doubles:
 
     One matrix product: weights, transposed, times the upper triangles of the outer products.
     """
+    from asrkit.gmm.transform_kernels import triangle_products
+
     num_frames, dim = features.shape
     rows, columns = np.triu_indices(dim)
     sums = np.zeros((weights.shape[1], len(rows)))
-    for piece in _pieces(num_frames, FRAMES_AT_ONCE):
-        sums += weights[piece].T @ (features[piece][:, rows] * features[piece][:, columns])
+    products = np.empty((min(FRAMES_AT_ONCE, num_frames), len(rows)))
+    for start in range(0, num_frames, FRAMES_AT_ONCE):
+        piece = features[start : start + FRAMES_AT_ONCE]
+        triangle_products(np.ascontiguousarray(piece), products)
+        sums += weights[start : start + FRAMES_AT_ONCE].T @ products[: len(piece)]
     scatters = np.empty((weights.shape[1], dim, dim))
     scatters[:, rows, columns] = sums
     scatters[:, columns, rows] = sums
     return scatters
 
 
-def _logits(gmms: DiagGmms, features: FloatArray, index: NDArray[Any], gaussians: IntArray) -> Doubles:
-    """Return log(weight · density) of each (frame, Gaussian) pair."""
-    precisions = 1.0 / gmms.variances
-    with np.errstate(divide="ignore"):
-        constants = np.log(gmms.weights.astype(np.float64)) - 0.5 * (
-            gmms.dim * LOG_2PI + np.log(gmms.variances.astype(np.float64)).sum(1)
-        )
-    logits = constants[gaussians]
-    for piece in _pieces(len(gaussians), ROWS_AT_ONCE):
-        apart = features[index[piece]] - gmms.means[gaussians[piece]]
-        apart *= apart
-        logits[piece] -= 0.5 * np.einsum("nd,nd->n", apart, precisions[gaussians[piece]])
-    return logits
-
-
-def _pieces(total: int, size: int) -> Iterator[slice]:
-    for start in range(0, total, size):
-        yield slice(start, start + size)
-
-
 def _check(
-    gmms: DiagGmms, features: FloatArray, pdf_ids: IntArray, weights: Doubles, index: NDArray[Any], one_each: bool
+    gmms: DiagGmms,
+    features: FloatArray,
+    pdf_ids: NDArray[Any],
+    weights: Doubles,
+    index: NDArray[np.int64],
+    one_each: bool,
 ) -> None:
     if features.ndim != 2 or features.shape[1] != gmms.dim:
         raise ModelError(f"features of shape {features.shape}, the model expects {gmms.dim} columns")
@@ -213,3 +201,6 @@ def _check(
         raise ModelError(f"{len(pdf_ids)} pdfs, {len(weights)} weights and {len(index)} frame numbers")
     if one_each and len(pdf_ids) != len(features):
         raise ModelError(f"{len(pdf_ids)} pdfs for {len(features)} frames")
+    for what, ids, number in (("pdf", pdf_ids, gmms.num_pdfs), ("frame", index, len(features))):
+        if len(ids) and not 0 <= ids.min() <= ids.max() < number:
+            raise ModelError(f"{what}s from {ids.min()} to {ids.max()}, there are {number} (0-based)")
