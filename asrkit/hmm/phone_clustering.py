@@ -44,13 +44,9 @@ def split_in_two(table: Sums, variance_floor: float) -> NDArray[np.bool_]:
     side = _best_cut(table, variance_floor)
     total = table.sum(axis=0)
     best = _both(table[side].sum(axis=0), total, variance_floor)
-    while True:
+    while True:  # an empty side is never better, so both keep a point
         signs = np.where(side, -1.0, 1.0)[:, None]
         moved = _both(table[side].sum(axis=0) + signs * table, total, variance_floor)
-        if side.sum() == 1:
-            moved[side] = -np.inf
-        if side.sum() == len(side) - 1:
-            moved[~side] = -np.inf
         choice = int(np.argmax(moved))
         if not moved[choice] > best + 1e-9 * abs(best):
             return side

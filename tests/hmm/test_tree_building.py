@@ -101,6 +101,17 @@ def test_first_question_is_the_best_of_all() -> None:
     assert ((asked.phones[0], asked.position, asked.values)) == winner
 
 
+def test_the_leaf_that_gains_most_is_next() -> None:
+    _, report = build(talk(15, 40, left_matters))
+    rises = 0
+    for before, after in itertools.pairwise(report.questions):
+        if after.gain > before.gain:
+            rises += 1
+            assert after.phones == before.phones, "only what the last question opened may gain more than it did"
+            assert after.num_frames < before.num_frames
+    assert 0 < rises < len(report.questions) / 2
+
+
 def test_a_planted_dependency_is_found_and_an_absent_one_is_not() -> None:
     config = TreeConfig(max_leaves=100, min_gain=60.0, cluster_threshold=0.0)
     tree, report = build(talk(4, 60, left_matters), config)
