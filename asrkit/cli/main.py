@@ -24,13 +24,20 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "asrkit.cli.train_lm",
         "Train an n-gram language model, or combine, prune and evaluate models.",
     ),
+    "train-g2p": ("asrkit.cli.train_g2p", "Learn from a lexicon how words are pronounced."),
+    "g2p": ("asrkit.cli.g2p", "Print lexicon lines for words that no lexicon holds."),
     "extract": ("asrkit.cli.extract", "Extract features and CMVN statistics of a data directory."),
     "train-gmm": ("asrkit.cli.train_gmm", "Train a GMM-HMM acoustic model."),
+    "align": ("asrkit.cli.align", "Find the times of words and phones with a trained model."),
     "make-graph": ("asrkit.cli.make_graph", "Build the decoding graph HCLG of a model and a language model."),
     "decode": ("asrkit.cli.decode", "Recognise the utterances of a data directory."),
     "score": (
         "asrkit.cli.score",
         "Compare hypotheses with references: error rates, intervals, significance.",
+    ),
+    "score-alignment": (
+        "asrkit.cli.score_alignment",
+        "Compare the phone boundaries of an alignment with hand labels.",
     ),
 }
 

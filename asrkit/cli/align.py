@@ -1,0 +1,49 @@
+"""``asrkit align``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from asrkit.cli.options import stage_command
+from asrkit.stages.align import AlignStageConfig, align
+from asrkit.stages.record import RunOptions, StageReport
+
+
+@click.command(short_help="Find the times of words and phones with a trained model.")
+@stage_command(AlignStageConfig, seed=False)
+@click.argument("data", metavar="DATA", type=click.Path(path_type=Path))
+@click.argument("model", metavar="MODEL", type=click.Path(path_type=Path))
+@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    type=click.Choice(["ctm", "json", "textgrid", "textgrid-short"]),
+    help="What to write; may be repeated.  [default: ctm and json]",
+)
+@click.option("--oov", type=click.Choice(["unk", "error"]), help="Words outside the lexicon.  [default: unk]")
+@click.option("--lang", metavar="LANG", type=click.Path(path_type=Path), help="Words and pronunciations to use.")
+@click.option("--lexicon", metavar="FILE", type=click.Path(path_type=Path), help="Pronunciations of more words.")
+def command(
+    data: Path,
+    model: Path,
+    out: Path,
+    formats: Any,
+    oov: Any,
+    lang: Path | None,
+    lexicon: Path | None,
+    config: AlignStageConfig,
+    options: RunOptions,
+) -> StageReport:
+    """Find the times of words and phones with a trained model.
+
+    DATA is a data directory with features and transcripts, MODEL a model directory, whose words, pronunciations and
+    phones are used unless --lang or --lexicon says otherwise. OUT receives transition ids (ali.scp), the formats asked
+    for, and lists of the utterances that failed (failed.txt) and of unknown words (oov.txt).
+    """
+    config = replace(config, formats=tuple(formats) or config.formats, oov=oov or config.oov)
+    return align(data, model, out, config, options, lang, lexicon)

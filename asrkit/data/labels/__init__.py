@@ -1,0 +1,1 @@
+"""Files of time-aligned labels: NIST CTM, Praat TextGrid, phone label tables."""

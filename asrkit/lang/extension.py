@@ -1,0 +1,54 @@
+"""More words for a language whose phones are fixed: a model can say any of them without being trained again."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from asrkit.core.errors import FormatError
+from asrkit.lang.langdir import Lang
+from asrkit.lang.lexicon import Pronunciation
+from asrkit.lang.phones import in_word_position
+from asrkit.lang.symbols import EPSILON, SymbolTable
+
+
+def extend_lang(lang: Lang, pronunciations: Iterable[Pronunciation], where: Path | str | None = None) -> Lang:
+    """Return the language with more words; phones and their ids, which a model knows, stay.
+
+    Parameters
+    ----------
+    pronunciations : iterable of Pronunciation
+        Phones without word position. The pronunciations of a word that the language has are replaced.
+    where : path, optional
+        For error messages.
+
+    Returns
+    -------
+    Lang
+        For alignment: word ids are new, and the table of phones has no disambiguation symbols for new homophones.
+
+    Raises
+    ------
+    FormatError
+        A phone that the language does not have.
+    """
+    new = list(pronunciations)
+    if lang.config.position_dependent:
+        new = [Pronunciation(p.word, in_word_position(p.phones), p.probability) for p in new]
+    known = lang.inventory.ids
+    for pronunciation in new:
+        for phone in pronunciation.phones:
+            if phone not in known:
+                close = difflib.get_close_matches(phone, known, n=1)
+                raise FormatError(
+                    f"word {pronunciation.word!r} has the phone {phone!r}, which the model does not",
+                    where=where,
+                    remedy=f"did you mean {close[0]}?" if close else "write it with the phones of the model",
+                )
+    replaced = {pronunciation.word for pronunciation in new}
+    entries = [*(p for p in lang.pronunciations if p.word not in replaced), *new]
+    entries.sort(key=lambda entry: entry.word)
+    words = SymbolTable((EPSILON, *sorted({entry.word for entry in entries}), "#0", "<s>", "</s>"))
+    return replace(lang, words=words, pronunciations=tuple(entries))

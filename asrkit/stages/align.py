@@ -1,0 +1,420 @@
+"""`asrkit align`: from features, transcripts and a model to the times of phones and words."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asrkit.core.errors import AsrkitError, ConfigError, DataError, ModelError
+from asrkit.core.files import write_lines
+from asrkit.core.jobs import chunks, map_in_order
+from asrkit.data.datadir import DataDir, Utterance
+from asrkit.features.pipeline import ModelInputs
+from asrkit.gmm.diag import DiagGmms
+from asrkit.graph.training import TrainingGraphCompiler
+from asrkit.hmm.segments import PhoneSegments, WordSegment, cut_phones, find_words
+from asrkit.hmm.viterbi import AlignConfig, Alignment, NoPath
+from asrkit.hmm.viterbi import align as best_path
+from asrkit.lang.extension import extend_lang
+from asrkit.lang.langdir import Lang
+from asrkit.lang.lexicon import read_lexicon
+from asrkit.stages.acoustic import LANG_FILES, AcousticModel, copy_file, data_files, load_acoustic_model, model_files
+from asrkit.stages.alignment_files import AlignmentFiles, Format, output_files
+from asrkit.stages.alignment_times import Boundaries, Clock
+from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_failures, run_stage
+
+log = logging.getLogger("asrkit")
+
+IntArray = NDArray[np.int32]
+
+UTTERANCES_AT_ONCE = 32
+"""Utterances of one piece of work; fixed, though here no result depends on it."""
+
+NUM_NAMED = 10
+
+
+@dataclass(frozen=True)
+class AlignStageConfig:
+    """Configuration of `asrkit align`.
+
+    Attributes
+    ----------
+    formats : tuple of {'ctm', 'json', 'textgrid', 'textgrid-short'}
+        What is written beside ``ali.scp``.
+    oov : {'unk', 'error'}
+        Words outside the lexicon: align them as the unknown word, or refuse.
+    boundaries : {'centre', 'kaldi'}
+        Where a boundary lies between two frames: half-way between the centres of their windows, the first label then
+        begins and the last one ends with the utterance; or, as Kaldi says, at frame number times shift, which for
+        25 ms windows each 10 ms is 7.5 ms earlier.
+    goodness : bool
+        Also score each phone against the best of all pdfs (costs the log-likelihoods of all pdfs).
+    beam, retry_beam : float
+        See :class:`asrkit.hmm.viterbi.AlignConfig`; two still wider ones follow.
+    acoustic_scale, transition_scale, self_loop_scale : float
+        Weights of log-likelihoods and transition probabilities.
+    """
+
+    formats: tuple[Format, ...] = ("ctm", "json")
+    oov: Literal["unk", "error"] = "unk"
+    boundaries: Boundaries = "centre"
+    goodness: bool = False
+    beam: float = 10.0
+    retry_beam: float = 40.0
+    acoustic_scale: float = 0.1
+    transition_scale: float = 1.0
+    self_loop_scale: float = 0.1
+
+    def __post_init__(self) -> None:
+        if {"textgrid", "textgrid-short"} <= set(self.formats):
+            raise ConfigError("formats names both textgrid and textgrid-short, which have the same file names")
+        _ = self.search
+
+    @property
+    def search(self) -> AlignConfig:
+        """The configuration of the search."""
+        return AlignConfig(self.acoustic_scale, self.beam, self.retry_beam)
+
+
+def align(
+    data_path: Path,
+    model_path: Path,
+    out: Path,
+    config: AlignStageConfig,
+    options: RunOptions,
+    lang_path: Path | None = None,
+    lexicon_path: Path | None = None,
+) -> StageReport:
+    """Align the utterances of a data directory with a model.
+
+    Parameters
+    ----------
+    data_path : Path
+        Data directory with features and transcripts.
+    model_path : Path
+        Any model directory.
+    out : Path
+        Directory to be made: transition ids ``ali.scp``; a copy of the model, so that a training can start from the
+        alignments as from those of a training; the formats asked for; ``failed.txt`` and ``oov.txt``.
+    lang_path : Path, optional
+        Lang directory with the words and pronunciations to use, of the model's phones.
+    lexicon_path : Path, optional
+        Pronunciations of more words (or other ones of known words), in the model's phones.
+
+    Raises
+    ------
+    DataError, FormatError, ModelError
+        An input is absent or damaged, or they do not belong together.
+    TooManyFailedError
+        More utterances failed than the options allow; ``failed.txt`` names them.
+    """
+    lang_folder = lang_path or model_path / "lang"
+    inputs = [
+        *data_files(data_path, ("utt2spk", "text", "wav.scp", "segments")),
+        *model_files(model_path),
+        *(lang_folder / name for name in LANG_FILES),
+        *([] if lexicon_path is None else [lexicon_path]),
+    ]
+    outputs = [
+        out / "ali.scp",
+        out / "ali.ark",
+        out / "failed.txt",
+        out / "oov.txt",
+        *output_files(out, config.formats),
+    ]
+
+    def body() -> StageResult:
+        model = load_acoustic_model(model_path)
+        lang = open_lang(model, lang_path)
+        if lexicon_path is not None:
+            lang = extend_lang(lang, read_lexicon(lexicon_path), lexicon_path)
+        result = _align(Aligner(DataDir.load(data_path), model, lang, config), out, options)
+        _copy_model(model_path, lang_folder, out)
+        return result
+
+    return run_stage("align", out, inputs, config, outputs, options, body, uses_seed=False)
+
+
+def open_lang(model: AcousticModel, path: Path | None = None) -> Lang:
+    """Open the words and pronunciations that a model was trained with, or a lang directory of the same phones.
+
+    Raises
+    ------
+    ModelError
+        The directory's phones are not the model's.
+    """
+    own = Lang.load(model.path / "lang", model.path / "topology.json")
+    if path is None:
+        return own
+    lang = Lang.load(path)
+    if lang.inventory.ids != own.inventory.ids or lang.topology != own.topology:
+        missing = sorted(own.inventory.ids.keys() ^ lang.inventory.ids.keys())
+        named = f": {', '.join(missing[:NUM_NAMED])}" if missing else " in their numbers or topologies"
+        raise ModelError(
+            f"the phones are not those of the model {model.path}; they differ{named}",
+            where=path,
+            remedy="take the model's own language and give new words with --lexicon",
+        )
+    return lang
+
+
+@dataclass(frozen=True, eq=False)
+class AlignedUtterance:
+    """What became of an utterance that could be aligned.
+
+    Attributes
+    ----------
+    utterance : Utterance
+    alignment : Alignment
+        Transition ids and log-likelihoods.
+    phones : PhoneSegments
+    words : tuple of WordSegment
+    unknown : frozenset of int
+        0-based places in the transcript of words that were aligned as the unknown word.
+    loglikes : (N,) float64
+        Acoustic log-likelihood per frame of each phone, natural log.
+    goodness : (N,) float64 or None
+        The same less that of the best pdf of each frame: at most 0, where the phone fits better than any other.
+    bounds_secs : (N + 1,) float64
+        Boundaries of the phones, in seconds of the recording.
+    """
+
+    utterance: Utterance
+    alignment: Alignment
+    phones: PhoneSegments
+    words: tuple[WordSegment, ...]
+    unknown: frozenset[int]
+    loglikes: NDArray[np.float64]
+    goodness: NDArray[np.float64] | None
+    bounds_secs: NDArray[np.float64]
+
+
+class Aligner:
+    """Aligns utterances, each by itself; may be used from several threads.
+
+    Parameters
+    ----------
+    data : DataDir
+        With features and transcripts.
+    model : AcousticModel
+    lang : Lang
+        Of the model's phones.
+    config : AlignStageConfig
+    features : ModelInputs, optional
+        The model's inputs, where they are adapted to their speakers.
+    gmms : DiagGmms, optional
+        Mixtures that go with them; by default those for inputs that are not adapted.
+
+    Raises
+    ------
+    DataError, ModelError
+        The data directory has no transcripts or features, or those of another front end.
+    """
+
+    def __init__(
+        self,
+        data: DataDir,
+        model: AcousticModel,
+        lang: Lang,
+        config: AlignStageConfig,
+        features: ModelInputs | None = None,
+        gmms: DiagGmms | None = None,
+    ) -> None:
+        if any(utterance.words is None for utterance in data.utterances.values()):
+            raise DataError("no transcripts", where=data.path / "text", remedy="alignment needs the file `text`")
+        self.data, self.model, self.lang, self.config = data, model, lang, config
+        self.features = model.inputs(data) if features is None else features
+        self.gmms = gmms or model.model.alignment_gmms or model.model.gmms
+        self.known_words = frozenset(pronunciation.word for pronunciation in lang.pronunciations)
+        self.clock = Clock(data, model.front_end, config.boundaries)
+        self._compiler = TrainingGraphCompiler(lang, model.tree, model.transitions)
+        self._log_probs = model.transitions.scaled_log_probs(config.transition_scale, config.self_loop_scale)
+
+    @cached_property
+    def order(self) -> list[str]:
+        """The utterances by recording and time, so that those of a recording come one after the other."""
+        utterances = self.data.utterances.values()
+        ranked = sorted(utterances, key=lambda u: (u.recording_id, u.start_secs or 0.0, u.utterance_id))
+        return [utterance.utterance_id for utterance in ranked]
+
+    def align_all(self, num_jobs: int) -> Iterator[AlignedUtterance | Failure]:
+        """Yield what becomes of each utterance, in :attr:`order`, whatever the number of jobs."""
+        for results in map_in_order(self._align_some, chunks(self.order, UTTERANCES_AT_ONCE), num_jobs, kind="threads"):
+            yield from results
+
+    def _align_some(self, keys: Sequence[str]) -> list[AlignedUtterance | Failure]:
+        return [self.align(key) for key in keys]
+
+    def align(self, key: str) -> AlignedUtterance | Failure:
+        """Align one utterance, or say why it cannot be."""
+        utterance = self.data.utterances[key]
+        if key not in self.features:
+            return Failure(key, "no features (see the report of `asrkit extract`)")
+        try:
+            return self._align(utterance)
+        except AsrkitError as error:
+            return Failure(key, str(error))
+
+    def _align(self, utterance: Utterance) -> AlignedUtterance | Failure:
+        words = utterance.words or ()
+        if not words:
+            return Failure(utterance.utterance_id, "empty transcript")
+        word_ids, _ = self.lang.transcript_ids(words)
+        graph = self._compiler.compile(word_ids)
+        frames = self.features[utterance.utterance_id]
+        transitions, gmms = self.model.transitions, self.gmms
+        pdf_ids = np.unique(transitions.tid_to_pdf[graph.arc_label]).astype(np.int32)
+        place = np.zeros(transitions.num_pdfs, dtype=np.int32)
+        place[pdf_ids] = np.arange(len(pdf_ids), dtype=np.int32)
+        if self.config.goodness:
+            everything = gmms.loglikes(frames)
+            loglikes = np.ascontiguousarray(everything[:, pdf_ids])
+        else:
+            loglikes = gmms.loglikes(frames, pdf_ids)
+        found = best_path(graph, place[transitions.tid_to_pdf], self._log_probs, loglikes, self.config.search)
+        if isinstance(found, NoPath):
+            return Failure(utterance.utterance_id, found.reason)
+        phones = cut_phones(transitions, found.labels)
+        segments = find_words(phones.phones.tolist(), word_ids.tolist(), self.lang)
+        if segments is None:
+            raise ModelError("the phones of the alignment are not those of the transcript")
+        along = loglikes[np.arange(len(frames)), place[transitions.tid_to_pdf[found.labels]]]
+        return AlignedUtterance(
+            utterance,
+            found,
+            phones,
+            tuple(segments),
+            frozenset(place for place, word in enumerate(words) if word not in self.known_words),
+            phones.means(along),
+            phones.means(along - everything.max(axis=1)) if self.config.goodness else None,
+            self.clock.bounds_secs(utterance, phones.bounds, len(frames)),
+        )
+
+
+def _align(aligner: Aligner, out: Path, options: RunOptions) -> StageResult:
+    """Align everything and write it as it comes."""
+    started = time.monotonic()
+    outside = _Outside.of(aligner)
+    if aligner.config.oov == "error":
+        outside.refuse(aligner.data.path)
+    failures: list[Failure] = []
+    tally = _Tally()
+    keys = aligner.order
+    with ExitStack() as stack:
+        files = AlignmentFiles(out, aligner.lang, aligner.clock, aligner.config.formats, stack)
+        for result in options.progress(aligner.align_all(options.num_jobs), total=len(keys), label="align"):
+            if isinstance(result, Failure):
+                failures.append(result)
+            else:
+                tally.add(result, aligner.config.beam)
+                files.add(result)
+        failures.sort(key=lambda failure: failure.utterance_id)
+        # Also when there are too many of them.
+        write_lines(out / "failed.txt", (f"{failure.utterance_id}\t{failure.reason}" for failure in failures))
+        check_failures(failures, len(keys), options, aligner.data.path)
+        files.finish()
+    write_lines(out / "oov.txt", outside.lines())
+    files.sort_index()
+    figures = tally.figures(aligner.model.front_end.shift / aligner.model.front_end.sample_rate_hz)
+    figures |= {"failed": len(failures), "oov_words": outside.num_words, "oov_types": len(outside.counts)}
+    figures["x_real_time"] = (time.monotonic() - started) / max(figures["speech_secs"], 1e-9)
+    outside.warn(aligner.data.path)
+    return StageResult(figures, tuple(failures))
+
+
+class _Tally:
+    """Sums over the aligned utterances, in their order."""
+
+    def __init__(self) -> None:
+        self.aligned = self.retried = self.frames = self.words = self.phones = 0
+        self.loglike = 0.0
+
+    def add(self, result: AlignedUtterance, beam: float) -> None:
+        self.aligned += 1
+        self.retried += result.alignment.beam > beam
+        self.frames += result.alignment.num_frames
+        self.words += len(result.words)
+        self.phones += len(result.phones)
+        self.loglike += result.alignment.acoustic_loglike
+
+    def figures(self, frame_secs: float) -> dict[str, float]:
+        return {
+            "aligned": self.aligned,
+            "retried": self.retried,
+            "words": self.words,
+            "phones": self.phones,
+            "frames": self.frames,
+            "speech_secs": round(self.frames * frame_secs, 2),
+            "loglike_per_frame": self.loglike / max(self.frames, 1),
+        }
+
+
+@dataclass(frozen=True)
+class _Outside:
+    """Words outside the lexicon: how often each occurs, and where first."""
+
+    counts: Counter[str]
+    first: dict[str, str]
+
+    @classmethod
+    def of(cls, aligner: Aligner) -> _Outside:
+        counts: Counter[str] = Counter()
+        first: dict[str, str] = {}
+        for key, utterance in aligner.data.utterances.items():
+            for word in utterance.words or ():
+                if word not in aligner.known_words:
+                    counts[word] += 1
+                    first.setdefault(word, key)
+        return cls(counts, first)
+
+    @property
+    def num_words(self) -> int:
+        return sum(self.counts.values())
+
+    def _ranked(self) -> list[tuple[str, int]]:
+        return sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
+
+    def _named(self) -> str:
+        ranked = self._ranked()
+        return ", ".join(word for word, _ in ranked[:NUM_NAMED]) + (", …" if len(ranked) > NUM_NAMED else "")
+
+    def lines(self) -> Iterable[str]:
+        """Return ``word <tab> count <tab> first utterance``, most frequent first."""
+        return (f"{word}\t{count}\t{self.first[word]}" for word, count in self._ranked())
+
+    def refuse(self, where: Path) -> None:
+        if self.counts:
+            raise DataError(
+                f"{self.num_words} words are not in the lexicon: {self._named()}",
+                where=where / "text",
+                remedy="give their pronunciations with --lexicon, or say --oov unk",
+            )
+
+    def warn(self, where: Path) -> None:
+        if self.counts:
+            log.warning(
+                "%d words of %s are not in the lexicon and were aligned as the unknown word: %s",
+                self.num_words,
+                where / "text",
+                self._named(),
+            )
+
+
+def _copy_model(model_path: Path, lang_folder: Path, out: Path) -> None:
+    """Put the model beside its alignments: their transition ids mean nothing without it."""
+    if model_path.resolve() == out.resolve():
+        return
+    for name in LANG_FILES:
+        copy_file(lang_folder / name, out / "lang" / name)
+    for path in model_files(model_path):
+        copy_file(path, out / path.name)
