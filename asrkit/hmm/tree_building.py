@@ -285,7 +285,7 @@ class _Growth:
         for place, membership, sets in self._places:
             values, sums = group_rows(self.stats.events[rows, place], table)
             answers = membership[:, values]
-            telling = np.flatnonzero(answers.any(axis=1) & ~answers.all(axis=1))
+            telling = _distinct_questions(answers)
             if not len(telling):
                 continue
             yes = answers[telling].astype(np.float64) @ sums
@@ -302,6 +302,24 @@ class _Growth:
         gains = gaussian_loglikes(yes, floor) + gaussian_loglikes(no, floor) - before
         enough = np.minimum(yes[:, 0], no[:, 0]) >= max(self.config.min_count, 0.5)
         return np.where(enough, gains, -np.inf)
+
+
+def _distinct_questions(answers: NDArray[np.bool_]) -> Rows:
+    """Return the rows (questions) of answers (questions, values seen) that split the values, one for each way to do so.
+
+    Of more values than fit a machine word few questions split them alike, and all that split are returned.
+    """
+    if answers.shape[1] < 2 or not len(answers):
+        return np.zeros(0, np.intp)
+    other = answers ^ answers[:, :1]
+    telling = np.flatnonzero(other.any(axis=1))
+    if answers.shape[1] > 64:
+        return telling
+    packed = np.zeros((len(telling), 8), np.uint8)
+    bits = np.packbits(other[telling], axis=1)
+    packed[:, : bits.shape[1]] = bits
+    _, first = np.unique(packed.view(np.uint64)[:, 0], return_index=True)
+    return telling[np.sort(first)]
 
 
 def _membership(stats: TreeStats, place: int, sets: Sequence[frozenset[int]]) -> NDArray[np.bool_]:
