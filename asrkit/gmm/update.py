@@ -53,7 +53,8 @@ def update(gmms: DiagGmms, stats: GmmStats, config: GmmUpdateConfig) -> tuple[Di
     """Return the maximum-likelihood mixtures (Kaldi's MleDiagGmmUpdate).
 
     A Gaussian with too small an occupancy or weight is removed, unless it is its pdf's last (then, or with
-    ``remove_starved`` off, it keeps its mean and variance). A pdf that was never seen keeps all it had.
+    ``remove_starved`` off, it keeps its mean and variance, and has ``min_gaussian_weight`` at least). A pdf that was
+    never seen keeps all it had.
     """
     occupancy = stats.occupancy
     by_pdf = np.add.reduceat(occupancy, gmms.offsets[:-1])
@@ -64,6 +65,7 @@ def update(gmms: DiagGmms, stats: GmmStats, config: GmmUpdateConfig) -> tuple[Di
         means = stats.first / occupancy[:, None]
         variances = stats.second / occupancy[:, None] - means**2
     fed = (occupancy > config.min_gaussian_occupancy) & (weights > config.min_gaussian_weight)
+    weights = np.where(fed | (total == 0), weights, np.maximum(weights, config.min_gaussian_weight))
     keep = fed | (not config.remove_starved) | (total == 0)
     for pdf in np.flatnonzero(~np.logical_or.reduceat(keep, gmms.offsets[:-1])):
         rows = slice(gmms.offsets[pdf], gmms.offsets[pdf + 1])

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
-from numpy.typing import NDArray
 
 from asrkit.core.archives import ArchiveWriter
 from asrkit.core.errors import ConfigError, GraphError
@@ -18,7 +15,6 @@ from asrkit.core.files import write_lines
 from asrkit.data.datadir import DataDir, Utterance, save_text
 from asrkit.decode.config import SearchConfig
 from asrkit.decode.times import align_words
-from asrkit.features.pipeline import ModelInputs
 from asrkit.graph.arrays import load_graph
 from asrkit.graph.directory import check_graph_fits, load_graph_info, load_words
 from asrkit.hmm.transitions import TransitionModel
@@ -26,6 +22,8 @@ from asrkit.lang.lexicon import read_lexicon
 from asrkit.lang.symbols import SymbolTable
 from asrkit.score.sweep import Setting, read_best
 from asrkit.stages.acoustic import AcousticModel, data_files, load_acoustic_model, model_files
+from asrkit.stages.adaptation import TRANSFORM_FILES, AdaptationConfig, is_speaker_adaptive
+from asrkit.stages.loglikes import Loglikes, Scorer
 from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_failures, run_stage
 
 if TYPE_CHECKING:
@@ -33,9 +31,6 @@ if TYPE_CHECKING:
     from asrkit.decode.search import SearchResult
 
 log = logging.getLogger("asrkit")
-
-BLOCK_FRAMES = 1024
-"""Loglikes computed at once, so that an hour-long recording needs no hour-long matrix."""
 
 NUM_NAMED = 10
 GRAPH_FILES = ("HCLG.fst", "words.txt", "phones.txt", "graph.json")
@@ -57,6 +52,15 @@ class DecodeConfig:
         Costs added for each word; may be negative.
     save_alignments : bool
         Also write the transition_ids of the first setting's best paths, ``ali.scp`` and ``ali.ark``.
+    adapt : bool
+        With a speaker-adaptive model: adapt its inputs to each speaker by what two searches find, and search again.
+        Without it the model's mixtures for unadapted inputs give the result.
+    adapt_lm_weight : float
+        LM weight of the two searches that adapt.
+    first_beam, first_max_active :
+        Width of the first of them; the second has ``beam`` and ``max_active``.
+    adaptation : AdaptationConfig
+        How the transforms are estimated from their paths.
 
     Every pair of a weight and a penalty is one setting, searched by itself; the first pair is the main one.
     """
@@ -67,6 +71,11 @@ class DecodeConfig:
     lm_weights: tuple[float, ...] = (10.0,)
     insertion_penalties: tuple[float, ...] = (0.0,)
     save_alignments: bool = False
+    adapt: bool = True
+    adapt_lm_weight: float = 10.0
+    first_beam: float = 10.0
+    first_max_active: int = 2000
+    adaptation: AdaptationConfig = field(default_factory=lambda: AdaptationConfig(silence_weight=0.01))
 
     def __post_init__(self) -> None:
         for name in ("lm_weights", "insertion_penalties"):
@@ -75,11 +84,12 @@ class DecodeConfig:
                 raise ConfigError(f"{name} is empty, expected one number at least")
             if len(set(values)) != len(values):
                 raise ConfigError(f"{name} names a number twice: {', '.join(f'{value:g}' for value in values)}")
-        for weight in self.lm_weights:
+        for weight in (*self.lm_weights, self.adapt_lm_weight):
             if not 0 < weight < float("inf"):
                 raise ConfigError(f"an LM weight is {weight}, expected a number above 0")
         for setting in self.settings:
             self.search(setting)
+        _ = self.adapting_searches
 
     @property
     def settings(self) -> list[Setting]:
@@ -94,6 +104,16 @@ class DecodeConfig:
             min_active=self.min_active,
             acoustic_scale=1.0 / setting.lm_weight,
             word_insertion_penalty=setting.insertion_penalty,
+        )
+
+    @property
+    def adapting_searches(self) -> tuple[SearchConfig, SearchConfig]:
+        """The configurations of the two searches that adapt."""
+        scale = 1.0 / self.adapt_lm_weight
+        fewest = min(self.min_active, self.first_max_active)
+        return (
+            SearchConfig(self.first_beam, self.first_max_active, fewest, acoustic_scale=scale),
+            SearchConfig(self.beam, self.max_active, self.min_active, acoustic_scale=scale),
         )
 
 
@@ -115,7 +135,8 @@ def decode(
     out : Path
         Decode directory to be made: ``hyp.txt`` and ``hyp.ctm`` of the main setting, and
         ``hyp.w<weight>_p<penalty>.txt`` of every setting (see :mod:`asrkit.score.sweep`); such files of other
-        settings, left by an earlier run, are removed.
+        settings, left by an earlier run, are removed. With a speaker-adaptive model also the transforms of the
+        speakers, ``trans.scp``.
     best : Path, optional
         File (or decode directory) with the LM weight and insertion penalty that `asrkit score` chose on a
         development set; they replace those of ``config``.
@@ -138,6 +159,8 @@ def decode(
     outputs = [out / "hyp.txt", out / "hyp.ctm", *(out / setting.file_name for setting in config.settings)]
     if config.save_alignments:
         outputs += [out / "ali.scp", out / "ali.ark"]
+    if config.adapt and is_speaker_adaptive(model_path):
+        outputs += [out / name for name in TRANSFORM_FILES]
 
     def body() -> StageResult:
         return _decode(graph_path, model_path, data_path, out, config, options)
@@ -151,6 +174,7 @@ def _decode(
     # Numba comes with these.
     from asrkit.decode.graph import SearchGraph
     from asrkit.decode.parallel import decode_many
+    from asrkit.stages.speaker_passes import AdaptedInputs, adapt_by_searching
 
     data = DataDir.load(data_path)
     model = load_acoustic_model(model_path)
@@ -166,13 +190,18 @@ def _decode(
         for key in data.utterances
         if key not in features
     ]
-    decoded = decode_many(
-        SearchGraph(graph, model.transitions.tid_to_pdf, model.transitions.num_pdfs),
-        [config.search(setting) for setting in config.settings],
-        list(features),
-        Loglikes(model, features),
-        options.num_jobs,
-    )
+    search_graph = SearchGraph(graph, model.transitions.tid_to_pdf, model.transitions.num_pdfs)
+    scorer: Scorer = model
+    adapted: AdaptedInputs | None = None
+    if model.model.alignment_gmms is not None:
+        if config.adapt:
+            searches = config.adapting_searches
+            adapted = adapt_by_searching(model, features, search_graph, *searches, config.adaptation, options)
+            features = adapted.features
+        else:
+            scorer = model.model.alignment_gmms
+    settings = [config.search(setting) for setting in config.settings]
+    decoded = decode_many(search_graph, settings, list(features), Loglikes(scorer, features), options.num_jobs)
     results = _Results(data, words, times_of, config, model.front_end.frame_shift_ms / 1000)
     with ExitStack() as stack:
         results.open(out, stack)
@@ -181,20 +210,12 @@ def _decode(
         failures += results.failures
         check_failures(failures, len(data.utterances), options, data_path)
     results.save(out)
-    return StageResult(results.figures(), tuple(failures))
-
-
-@dataclass(frozen=True)
-class Loglikes:
-    """Computes the loglikes of an utterance, block by block."""
-
-    model: AcousticModel
-    features: ModelInputs
-
-    def __call__(self, utterance_id: str) -> Iterator[NDArray[np.float32]]:
-        features = self.features[utterance_id]
-        for start in range(0, len(features), BLOCK_FRAMES):
-            yield self.model.loglikes(features[start : start + BLOCK_FRAMES])
+    if adapted is None:
+        for name in TRANSFORM_FILES:
+            (out / name).unlink(missing_ok=True)
+        return StageResult(results.figures(), tuple(failures))
+    adapted.transforms.save(out)
+    return StageResult({**results.figures(), **adapted.figures()}, tuple(failures))
 
 
 @dataclass(frozen=True)
