@@ -129,6 +129,10 @@ def accumulate_fmllr(
         Before the transform.
     pdf_ids, weights, frame_index
         See :func:`asrkit.gmm.posteriors.gaussian_posteriors`. Give silence a small weight or none.
+
+    Notes
+    -----
+    Memory grows with the frames given (about 2 kB each at 40 dimensions): add up a long speaker's utterances.
     """
     posteriors = gaussian_posteriors(gmms, features, pdf_ids, weights, frame_index)
     return accumulate_fmllr_from_gaussians(gmms, features, posteriors)

@@ -107,6 +107,8 @@ def gaussian_posteriors(
     loglike = pair_posteriors(
         np.ascontiguousarray(features, np.float32), *model, index, pdfs, weight, begins, gaussians, values
     )
+    if not np.isfinite(loglike):
+        raise ModelError("a frame has no likelihood under its pdf", remedy="are there NaN or infinite features?")
     pairs = np.bincount(index, sizes, minlength=len(features)).astype(np.int64)
     return GaussianPosteriors(np.concatenate([[0], np.cumsum(pairs)]), gaussians, values, float(loglike))
 

@@ -77,6 +77,7 @@ def test_nothing_gives_nothing() -> None:
     ("change", "message"),
     [
         ({"features": np.zeros((4, 6), np.float32)}, "expects 5 columns"),
+        ({"features": np.full((4, 5), np.nan, np.float32)}, "has no likelihood under its pdf"),
         ({"weights": np.ones(3, np.float32)}, "5 pdfs, 3 weights"),
         ({"frames": None}, "5 pdfs for 4 frames"),
         ({"pdf_ids": np.array([0, 1, 2, 3, 0], np.int32)}, "pdfs from 0 to 3, there are 3"),
