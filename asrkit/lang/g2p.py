@@ -76,7 +76,8 @@ class G2p:
     letters, phones : tuple of str
         What its words are spelt with and said with, sorted. A letter is a Unicode code point (NFC).
     graphones : tuple of Graphone
-        Sorted; unit ``i + 2`` of the automaton is ``graphones[i]``, behind the two sentence symbols.
+        Those of one spelling stand together; unit ``i + 2`` of the automaton is ``graphones[i]``, behind the two
+        sentence symbols.
     automaton : GraphoneAutomaton
         The n-gram.
     config : G2pConfig

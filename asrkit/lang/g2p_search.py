@@ -242,26 +242,38 @@ def best_pronunciations(
     Notes
     -----
     A path is found backwards from the end; the exact best score of the way from the start guides the search (A*), so
-    that the first whole path is the best one and the others follow in order.
+    that the first whole path is the best one and the others follow in order. The arcs into a node wait in the order of
+    their scores, each until the one before it is taken.
     """
-    best, last = lattice.best.tolist(), len(lattice.best) - 1
-    incoming: dict[int, list[tuple[int, float, tuple[str, ...]]]] = {}
-    for (source, target, unit), logprob in zip(lattice.arcs.tolist(), lattice.logprob.tolist()):
-        incoming.setdefault(target, []).append((source, logprob, table.phones[unit]))
+    best, last = lattice.best, len(lattice.best) - 1
+    if best[last] == -np.inf:
+        return []
+    score = lattice.logprob + best[lattice.arcs[:, 0]]  # of the best path that ends with the arc
+    order = np.lexsort((-score, lattice.arcs[:, 1]))
+    begin = np.searchsorted(lattice.arcs[order, 1], np.arange(last + 2)).tolist()
     found: dict[tuple[str, ...], float] = {}
     num_paths = num_pushed = 0
-    heap: list[tuple[float, int, int, float, tuple[str, ...]]] = [(-best[last], 0, last, 0.0, ())]
+    heap: list[tuple[float, int, int, int, float, tuple[str, ...]]] = []
+
+    def push(place: int, node: int, behind: float, phones: tuple[str, ...]) -> None:
+        """Let the arc at ``place`` of those into ``node`` wait; ``behind`` and ``phones`` are those of the way on."""
+        nonlocal num_pushed
+        if place < begin[node + 1]:
+            num_pushed += 1
+            heapq.heappush(heap, (-float(score[order[place]]) - behind, num_pushed, place, node, behind, phones))
+
+    push(begin[last], last, 0.0, ())
     while heap and (num_paths < max_paths or (len(found) < num and num_paths < max_paths + 100 * num)):
-        cost, _, node, behind, phones = heapq.heappop(heap)
+        cost, _, place, node, behind, phones = heapq.heappop(heap)
         if cost == math.inf:
             break
-        if node == 0:
-            num_paths += 1
-            if phones:
-                found[phones] = float(np.logaddexp(found[phones], -cost)) if phones in found else -cost
+        push(place + 1, node, behind, phones)
+        arc = order[place]
+        source, said = int(lattice.arcs[arc, 0]), table.phones[lattice.arcs[arc, 2]] + phones
+        if source > 0:
+            push(begin[source], source, behind + float(lattice.logprob[arc]), said)
             continue
-        for source, logprob, said in incoming.get(node, ()):
-            num_pushed += 1
-            score = behind + logprob
-            heapq.heappush(heap, (-(score + best[source]), num_pushed, source, score, said + phones))
+        num_paths += 1
+        if said:
+            found[said] = float(np.logaddexp(found[said], -cost)) if said in found else -cost
     return sorted(found.items(), key=lambda item: (-item[1], item[0]))[:num]
