@@ -118,6 +118,8 @@ def align(
     TooManyFailedError
         More utterances failed than the options allow; ``failed.txt`` names them.
     """
+    if out.resolve() == model_path.resolve():
+        raise ConfigError("OUT is the model's own directory, whose alignments are those of its training")
     lang_folder = lang_path or model_path / "lang"
     inputs = [
         *data_files(data_path, ("utt2spk", "text", "wav.scp", "segments")),
@@ -412,8 +414,6 @@ class _Outside:
 
 def _copy_model(model_path: Path, lang_folder: Path, out: Path) -> None:
     """Put the model beside its alignments: their transition ids mean nothing without it."""
-    if model_path.resolve() == out.resolve():
-        return
     for name in LANG_FILES:
         copy_file(lang_folder / name, out / "lang" / name)
     for path in model_files(model_path):

@@ -418,6 +418,7 @@ def test_bad_input_is_one_clean_line(world: World, tmp_path: Path) -> None:
     both = run(world, out, "--format", "textgrid", "--format", "textgrid-short")
     assert both.exit_code == 1
     assert "both textgrid and textgrid-short" in both.output
+    assert "OUT is the model's own directory" in run(world, world.model).output
     assert "0 < beam <= retry_beam" in run(world, out, "--set", "beam=50").output
     (world.data / "text").unlink()
     no_text = run(world, out)

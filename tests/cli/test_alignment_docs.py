@@ -1,0 +1,61 @@
+"""docs/alignment.md: its commands have the options it names, and its examples are what is written today."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from asrkit.cli.main import main
+from asrkit.data.labels.ctm import read_ctm
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "alignment.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+
+
+COMMANDS = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("asrkit ")]
+
+
+def test_there_are_commands() -> None:
+    assert len(COMMANDS) >= 8
+    assert {shlex.split(line)[1] for line in COMMANDS} >= {"align", "score-alignment", "train-gmm", "make-lang"}
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_the_commands_are_understood(line: str) -> None:
+    name, *arguments = shlex.split(line)[1:]
+    command = main.get_command(None, name)  # type: ignore[arg-type]
+    while isinstance(command, click.Group):
+        name, *arguments = arguments
+        command = command.get_command(None, name)  # type: ignore[arg-type]
+    assert command is not None
+    # Parses everything, and calls nothing.
+    with command.make_context(name, arguments):
+        pass
+
+
+def test_configuration_keys_that_the_page_names_exist() -> None:
+    from asrkit.stages.align import AlignStageConfig
+
+    defaults = AlignStageConfig()
+    for key in ("goodness", "boundaries"):
+        assert f"--set {key}=" in PAGE
+        assert hasattr(defaults, key)
+    assert defaults.search.beams == (10.0, 40.0, 160.0, float("inf"))
+
+
+def test_examples_are_whole(tmp_path: Path) -> None:
+    (example,) = (json.loads(block) for block in blocks("json"))
+    assert [word["word"] for word in example["words"]] == [None, "EIGHT"]
+    rows = next(block for block in blocks("text") if " SIL" in block)
+    (tmp_path / "a.ctm").write_text(rows)
+    spans = [(row.label.start_secs, row.label.end_secs, row.label.text) for row in read_ctm(tmp_path / "a.ctm")]
+    phones = [phone for word in example["words"] for phone in word["phones"]]
+    assert spans == [(phone["start"], phone["end"], phone["phone"]) for phone in phones]
