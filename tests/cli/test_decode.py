@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -306,6 +307,11 @@ def test_inputs_that_are_absent_or_do_not_belong_together(
         ("lm_weights=[10, 10]", "lm_weights names a number twice: 10, 10"),
         ("insertion_penalties=inf", "word_insertion_penalty is inf"),
         ("lm_weight=10", "did you mean lm_weights?"),
+        ("adapt_lm_weight=0", "an LM weight is 0.0"),
+        ("first_beam=0", "beam is 0.0"),
+        ("first_max_active=0", "max_active is 0"),
+        ("adaptation.silence_weight=2", "silence_weight is 2.0"),
+        ("adaptation.fmllr.update=best", "adaptation.fmllr.update is 'best'"),
     ],
 )
 def test_configurations_that_make_no_sense(world: World, tmp_path: Path, setting: str, message: str) -> None:
@@ -329,3 +335,106 @@ def test_a_choice_that_cannot_be_read(world: World, tmp_path: Path, content: obj
     result = run(world, tmp_path / "out", "--from", tmp_path / "best.json")
     assert result.exit_code == 1
     assert message in result.output
+
+
+def planted_transforms() -> dict[str, np.ndarray]:
+    """What moves each speaker's features to where the model expects them."""
+    rng = np.random.default_rng(4)
+    return {
+        speaker: np.hstack([np.eye(DIM) + 0.1 * rng.normal(size=(DIM, DIM)), rng.normal(size=(DIM, 1))])
+        for speaker in ("ann", "bob")
+    }
+
+
+@pytest.fixture
+def sat_world(world: World) -> World:
+    """A speaker-adaptive model, and speakers who need it."""
+    model = GmmHmm.load(world.model)
+    gmms = model.gmms
+    wide = DiagGmms(gmms.weights, gmms.means, gmms.variances + 4, gmms.offsets)
+    replace(model, alignment_gmms=wide).save(world.model)
+    planted = planted_transforms()
+    feats = {key: np.array(value) for key, value in ArchiveReader(world.data / "feats.scp").items()}
+    with ArchiveWriter(world.data, "feats") as writer:
+        for key, value in feats.items():
+            transform = planted[key.split("-")[0]]
+            moved = np.linalg.solve(transform[:, :DIM], (value - transform[:, DIM]).T).T
+            writer.write(key, moved.astype(np.float32))
+    return world
+
+
+# Three utterances have few frames for transforms of 42 numbers.
+FEW = ("--set", "adaptation.fmllr.min_count=60", "--set", "lm_weights=1", "--set", "adapt_lm_weight=1")
+
+
+def test_inputs_are_adapted_to_their_speakers(sat_world: World, tmp_path: Path) -> None:
+    report = figures(run(sat_world, tmp_path / "out", "--json", *FEW))
+    alone = figures(run(sat_world, tmp_path / "alone", "--json", *FEW, "--set", "adapt=false"))
+    assert read_text(tmp_path / "out" / "hyp.txt") == {key: words_of(said) for key, said in SAID.items()}
+    kinds = {name: number for name, number in report.items() if name.startswith("speakers")}
+    assert kinds == {"speakers_full": 2, "speakers_diag": 0, "speakers_offset": 0, "speakers_none": 0}
+    assert float(str(report["fmllr_gain_1"])) > 1
+    assert 0 <= float(str(report["fmllr_gain_2"])) < 0.2
+    assert not {"fmllr_gain_1", "speakers_full"} & set(alone)
+    # Adapted, the frames lie around their own means as they were drawn; the wide mixtures cannot come near.
+    drawn = -DIM / 2 * (1 + np.log(2 * np.pi))
+    assert float(str(report["loglike_per_frame"])) > drawn - 0.6
+    assert float(str(alone["loglike_per_frame"])) < drawn - 1.5
+
+
+def test_the_transforms_of_the_speakers_are_written(sat_world: World, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run(sat_world, out, *FEW).exit_code == 0
+    transforms = ArchiveReader(out / "trans.scp")
+    assert list(transforms) == ["ann", "bob"]
+    for speaker, planted in planted_transforms().items():
+        found = transforms[speaker]
+        assert (found.shape, found.dtype) == ((DIM, DIM + 1), np.float32)
+        # Silence hardly counts, and there are 60 other frames at most: near the planted transform, nearer than none.
+        feats = [np.asarray(f) for key, f in ArchiveReader(sat_world.data / "feats.scp").items() if speaker in key]
+        frames = np.concatenate(feats)
+        wrong = np.abs(frames @ (found[:, :DIM] - planted[:, :DIM]).T + found[:, DIM] - planted[:, DIM]).mean()
+        assert wrong < 0.5 * np.abs(frames @ (np.eye(DIM) - planted[:, :DIM]).T - planted[:, DIM]).mean()
+    # Without adaptation there are none, and none of an earlier run stay.
+    assert run(sat_world, out, *FEW, "--set", "adapt=false").exit_code == 0
+    assert not list(out.glob("trans.*"))
+
+
+def test_a_speaker_with_too_little_speech_gets_a_poorer_transform(sat_world: World, tmp_path: Path) -> None:
+    fewer = ("--set", "adaptation.fmllr.min_count=90", "--set", "adaptation.fmllr.diag_min_count=62")
+    report = figures(run(sat_world, tmp_path / "out", "--json", *FEW, *fewer, "--set", "adaptation.silence_weight=0"))
+    # Ann says five words of 66 frames, Bob four of 60.
+    kinds = {name: number for name, number in report.items() if name.startswith("speakers")}
+    assert kinds == {"speakers_full": 0, "speakers_diag": 1, "speakers_offset": 1, "speakers_none": 0}
+    scale = ArchiveReader(tmp_path / "out" / "trans.scp")["bob"][:, :DIM]
+    assert scale.tolist() == np.eye(DIM).tolist()
+
+
+def test_adapted_results_do_not_depend_on_the_number_of_jobs(sat_world: World, tmp_path: Path) -> None:
+    for jobs in (1, 2, 4):
+        assert run(sat_world, tmp_path / f"out{jobs}", "-j", jobs, *FEW).exit_code == 0
+    for name in ("trans.ark", "hyp.txt", "hyp.ctm"):
+        first, second, fourth = ((tmp_path / f"out{jobs}" / name).read_bytes() for jobs in (1, 2, 4))
+        assert first == second == fourth
+
+
+def test_an_utterance_that_cannot_be_searched_does_not_spoil_the_transforms(sat_world: World, tmp_path: Path) -> None:
+    assert run(sat_world, tmp_path / "whole", *FEW).exit_code == 0
+    feats = {key: np.array(value) for key, value in ArchiveReader(sat_world.data / "feats.scp").items()}
+    feats["bob-1"][4] = np.nan
+    with ArchiveWriter(sat_world.data, "feats") as writer:
+        for key, value in feats.items():
+            writer.write(key, value)
+    result = run(sat_world, tmp_path / "out", *FEW, "--max-failed", 0.5)
+    assert result.exit_code == 0, result.output
+    assert "failed: bob-1: a loglike of frame 4 is NaN" in result.output
+    whole, found = (ArchiveReader(tmp_path / name / "trans.scp") for name in ("whole", "out"))
+    assert found["ann"].tolist() == whole["ann"].tolist()
+    assert found["bob"].tolist() == np.eye(DIM, DIM + 1).tolist()
+
+
+def test_a_second_adapted_run_does_nothing_until_a_transform_is_lost(sat_world: World, tmp_path: Path) -> None:
+    assert run(sat_world, tmp_path / "out", *FEW).exit_code == 0
+    assert "up to date" in run(sat_world, tmp_path / "out", *FEW).output
+    (tmp_path / "out" / "trans.ark").unlink()
+    assert "trans.ark is missing" in run(sat_world, tmp_path / "out", *FEW).output
