@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,8 +30,7 @@ from asrkit.stages.acoustic import LANG_FILES, AcousticModel, copy_file, data_fi
 from asrkit.stages.alignment_files import AlignmentFiles, Format, output_files
 from asrkit.stages.alignment_times import Boundaries, Clock
 from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_failures, run_stage
-
-log = logging.getLogger("asrkit")
+from asrkit.stages.unknown_words import UnknownWords
 
 IntArray = NDArray[np.int32]
 
@@ -306,7 +303,7 @@ class Aligner:
 def _align(aligner: Aligner, out: Path, options: RunOptions) -> StageResult:
     """Align everything and write it as it comes."""
     started = time.monotonic()
-    outside = _Outside.of(aligner)
+    outside = UnknownWords.of(aligner.data, aligner.known_words)
     if aligner.config.oov == "error":
         outside.refuse(aligner.data.path)
     failures: list[Failure] = []
@@ -359,57 +356,6 @@ class _Tally:
             "speech_secs": round(self.frames * frame_secs, 2),
             "loglike_per_frame": self.loglike / max(self.frames, 1),
         }
-
-
-@dataclass(frozen=True)
-class _Outside:
-    """Words outside the lexicon: how often each occurs, and where first."""
-
-    counts: Counter[str]
-    first: dict[str, str]
-
-    @classmethod
-    def of(cls, aligner: Aligner) -> _Outside:
-        counts: Counter[str] = Counter()
-        first: dict[str, str] = {}
-        for key, utterance in aligner.data.utterances.items():
-            for word in utterance.words or ():
-                if word not in aligner.known_words:
-                    counts[word] += 1
-                    first.setdefault(word, key)
-        return cls(counts, first)
-
-    @property
-    def num_words(self) -> int:
-        return sum(self.counts.values())
-
-    def _ranked(self) -> list[tuple[str, int]]:
-        return sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
-
-    def _named(self) -> str:
-        ranked = self._ranked()
-        return ", ".join(word for word, _ in ranked[:NUM_NAMED]) + (", …" if len(ranked) > NUM_NAMED else "")
-
-    def lines(self) -> Iterable[str]:
-        """Return ``word <tab> count <tab> first utterance``, most frequent first."""
-        return (f"{word}\t{count}\t{self.first[word]}" for word, count in self._ranked())
-
-    def refuse(self, where: Path) -> None:
-        if self.counts:
-            raise DataError(
-                f"{self.num_words} words are not in the lexicon: {self._named()}",
-                where=where / "text",
-                remedy="give their pronunciations with --lexicon, or say --oov unk",
-            )
-
-    def warn(self, where: Path) -> None:
-        if self.counts:
-            log.warning(
-                "%d words of %s are not in the lexicon and were aligned as the unknown word: %s",
-                self.num_words,
-                where / "text",
-                self._named(),
-            )
 
 
 def _copy_model(model_path: Path, lang_folder: Path, out: Path) -> None:

@@ -92,7 +92,7 @@ class AlignmentFiles:
             recording = held[0].utterance.recording_id
             path = self._out / "textgrid" / f"{recording.replace('%', '%25').replace(os.sep, '%2F')}.TextGrid"
             self._grid(held).save(path, short="textgrid-short" in self._formats)
-            self._open["textgrid.scp"].write(f"{recording} {path}\n")
+            self._open["textgrid.scp"].write(f"{recording} {path.resolve()}\n")
 
     def _phone_labels(self, result: AlignedUtterance) -> list[Label]:
         starts, ends = result.bounds_secs[:-1].tolist(), result.bounds_secs[1:].tolist()
