@@ -9,7 +9,10 @@ import click
 
 from asrkit.cli.options import stage_command
 from asrkit.stages.record import RunOptions, StageReport
+from asrkit.stages.train_deltas import DeltasConfig
+from asrkit.stages.train_lda_mllt import LdaMlltConfig
 from asrkit.stages.train_mono import MonoConfig
+from asrkit.stages.train_sat import SatConfig
 
 
 @click.group()
@@ -27,3 +30,42 @@ def mono(data: Path, lang: Path, out: Path, config: Any, options: RunOptions) ->
     from asrkit.stages.train_mono import train_mono
 
     return train_mono(data, lang, out, config, options)
+
+
+@command.command()
+@stage_command(DeltasConfig)
+@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("lang", type=click.Path(path_type=Path))
+@click.argument("previous", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+def deltas(data: Path, lang: Path, previous: Path, out: Path, config: Any, options: RunOptions) -> StageReport:
+    """Context-dependent phones, from alignments that the model PREVIOUS makes first."""
+    from asrkit.stages.train_deltas import train_deltas
+
+    return train_deltas(data, lang, previous, out, config, options)
+
+
+@command.command("lda-mllt")
+@stage_command(LdaMlltConfig)
+@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("lang", type=click.Path(path_type=Path))
+@click.argument("previous", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+def lda_mllt(data: Path, lang: Path, previous: Path, out: Path, config: Any, options: RunOptions) -> StageReport:
+    """Spliced inputs through LDA and MLLT, from alignments that the model PREVIOUS makes first."""
+    from asrkit.stages.train_lda_mllt import train_lda_mllt
+
+    return train_lda_mllt(data, lang, previous, out, config, options)
+
+
+@command.command()
+@stage_command(SatConfig)
+@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("lang", type=click.Path(path_type=Path))
+@click.argument("previous", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+def sat(data: Path, lang: Path, previous: Path, out: Path, config: Any, options: RunOptions) -> StageReport:
+    """Speaker-adaptive: fMLLR for each speaker, and the inputs, LDA and MLLT of the model PREVIOUS."""
+    from asrkit.stages.train_sat import train_sat
+
+    return train_sat(data, lang, previous, out, config, options)

@@ -43,8 +43,15 @@ def load_config(cls: type[C], path: Path | str | None = None, overrides: Sequenc
     return from_mapping(cls, values, where)
 
 
-def from_mapping(cls: type[C], values: Mapping[str, Any], where: str | None = None, prefix: str = "") -> C:
-    """Build the dataclass ``cls`` from a mapping; unknown keys and wrong types are :class:`ConfigError`."""
+def from_mapping(
+    cls: type[C], values: Mapping[str, Any], where: str | None = None, prefix: str = "", base: C | None = None
+) -> C:
+    """Build the dataclass ``cls`` from a mapping; unknown keys and wrong types are :class:`ConfigError`.
+
+    Keys that are absent keep the value that ``base`` has, by default the one of ``cls()``; so a nested table changes
+    the defaults of the configuration that holds it, not those of its own class.
+    """
+    start = base if base is not None else _defaults(cls)
     hints = typing.get_type_hints(cls)
     known = {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
     arguments: dict[str, Any] = {}
@@ -54,13 +61,21 @@ def from_mapping(cls: type[C], values: Mapping[str, Any], where: str | None = No
             close = difflib.get_close_matches(key, known, n=1)
             advice = f"did you mean {prefix}{close[0]!s}?" if close else f"known keys: {', '.join(sorted(known))}"
             raise ConfigError(f"unknown key {prefix}{raw_key!s}", where=where, remedy=advice)
-        arguments[key] = _convert(known[key], value, where, f"{prefix}{key}")
+        arguments[key] = _convert(known[key], value, where, f"{prefix}{key}", getattr(start, key, None))
     try:
-        return cls(**arguments)
+        return cls(**arguments) if start is None else dataclasses.replace(start, **arguments)  # type: ignore[type-var]
     except ConfigError as error:
         if error.where is None:
             error.where = where
         raise
+
+
+def _defaults(cls: type[C]) -> C | None:
+    """Return ``cls()``, or None for a class with fields that have no default."""
+    missing = dataclasses.MISSING
+    fields = [field for field in dataclasses.fields(cls) if field.init]  # type: ignore[arg-type]
+    complete = all(field.default is not missing or field.default_factory is not missing for field in fields)
+    return cls() if complete else None
 
 
 def to_mapping(config: Any) -> dict[str, Any]:
@@ -120,13 +135,13 @@ def _put(values: dict[str, Any], keys: list[str], value: Any, override: str) -> 
     values[keys[-1]] = value
 
 
-def _convert(kind: Any, value: Any, where: str | None, key: str) -> Any:
+def _convert(kind: Any, value: Any, where: str | None, key: str, base: Any = None) -> Any:
     origin = typing.get_origin(kind)
     if origin in (typing.Union, types.UnionType):
         options = [option for option in typing.get_args(kind) if option is not type(None)]
         if value is None or value in ("none", ""):
             return None
-        return _convert(options[0], value, where, key)
+        return _convert(options[0], value, where, key, base)
     if origin is typing.Literal:
         allowed = typing.get_args(kind)
         if value not in allowed:
@@ -138,7 +153,7 @@ def _convert(kind: Any, value: Any, where: str | None, key: str) -> Any:
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         if not isinstance(value, Mapping):
             raise ConfigError(f"{key} is {value!r}, expected a table", where=where)
-        return from_mapping(kind, value, where, f"{key}.")
+        return from_mapping(kind, value, where, f"{key}.", base if isinstance(base, kind) else None)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if kind is str and isinstance(value, (int, float)) and not isinstance(value, bool):

@@ -53,6 +53,10 @@ class Corpus:
     keys: tuple[str, ...]
     failures: tuple[Failure, ...]
 
+    def with_features(self, features: ModelInputs) -> Corpus:
+        """Return the same corpus with other inputs."""
+        return replace(self, features=features)
+
     @property
     def num_utterances(self) -> int:
         """Number of utterances, usable or not."""
@@ -114,9 +118,17 @@ def training_data(corpus: Corpus, tree: ContextTree, transitions: TransitionMode
 
 
 def run_em(
-    state: EmState, data: TrainingData, corpus: Corpus, config: EmConfig, options: RunOptions, checkpoint: Checkpoint
+    state: EmState,
+    data: TrainingData,
+    corpus: Corpus,
+    config: EmConfig,
+    options: RunOptions,
+    checkpoint: Checkpoint,
+    stop: int | None = None,
 ) -> EmState:
-    """Run the remaining iterations, saving a checkpoint after each; the state returned has alignments.
+    """Run the remaining iterations (or up to ``stop``), saving a checkpoint after each.
+
+    The state after the last iteration has alignments, with Baum-Welch training too.
 
     Raises
     ------
@@ -124,13 +136,14 @@ def run_em(
         Too many utterances could not be used in an iteration.
     """
     lang = corpus.lang
-    rounds = em_iterations(state, data, lang.silence_phones, config, options.seed, options.num_jobs)
+    rounds = em_iterations(state, data, lang.silence_phones, config, options.seed, options.num_jobs, stop=stop)
     newest = state
-    for newest in options.progress(rounds, total=config.num_iters - state.iteration, label="EM iterations"):
+    end = config.num_iters if stop is None else min(stop, config.num_iters)
+    for newest in options.progress(rounds, total=max(0, end - state.iteration), label="EM iterations"):
         failed = all_failures(corpus, newest)
         check_failures(failed, corpus.num_utterances, options, corpus.data_dir.path)
         checkpoint.save(newest)
-    if not newest.alignments:
+    if not newest.alignments and newest.iteration == config.num_iters:
         beams = AlignConfig(config.acoustic_scale, config.beam, max(config.beam, config.retry_beam))
         last = viterbi_pass(newest.model, data, None, beams, config.scales, None, options.num_jobs, options.progress)
         newest = replace(newest, alignments=last.alignments, failures=last.failures)

@@ -35,6 +35,15 @@ def test_file_then_overrides(tmp_path: Path) -> None:
     assert config == Outer("plp", 7, 4, True, Inner(8.0, ("x", "y")))
 
 
+@dataclass(frozen=True)
+class Wide:
+    inner: Inner = field(default_factory=lambda: Inner(beam=99.0, names=("w",)))
+
+
+def test_a_nested_table_changes_the_defaults_of_what_holds_it() -> None:
+    assert load_config(Wide, None, ["inner.names=x"]) == Wide(Inner(99.0, ("x",)))
+
+
 def test_what_is_printed_is_read_back(tmp_path: Path) -> None:
     config = Outer(kind="plp", inner=Inner(beam=2.5, names=("β", 'q"')))
     path = tmp_path / "c.toml"

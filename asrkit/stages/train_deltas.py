@@ -1,0 +1,83 @@
+"""`asrkit train-gmm deltas`: a context-dependent GMM-HMM from the alignments of an earlier model."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from asrkit.features.pipeline import PipelineConfig
+from asrkit.gmm.em import EmConfig
+from asrkit.hmm.tree_report import TreeReport
+from asrkit.stages.acoustic import load_acoustic_model, model_files
+from asrkit.stages.checkpoint import Checkpoint, training_key
+from asrkit.stages.gmm_training import (
+    finish_training,
+    open_corpus,
+    run_em,
+    training_data,
+    training_inputs,
+    training_outputs,
+)
+from asrkit.stages.record import RunOptions, StageReport, StageResult, run_stage
+from asrkit.stages.tree_stage import ContextConfig, align_corpus, start_on_new_tree
+
+log = logging.getLogger("asrkit")
+
+REALIGN_ITERS = (10, 20, 30)
+
+
+@dataclass(frozen=True)
+class DeltasConfig:
+    """Configuration of `asrkit train-gmm deltas`; the defaults of ``em`` are those of Kaldi's steps/train_deltas.sh."""
+
+    pipeline: PipelineConfig = field(default_factory=PipelineConfig)
+    context: ContextConfig = field(default_factory=ContextConfig)
+    em: EmConfig = field(
+        default_factory=lambda: EmConfig(
+            num_iters=35, total_gaussians=4000, last_mix_up_iter=25, realign_iters=REALIGN_ITERS
+        )
+    )
+
+
+def train_deltas(
+    data_path: Path, lang_path: Path, previous: Path, out: Path, config: DeltasConfig, options: RunOptions
+) -> StageReport:
+    """Train a context-dependent model.
+
+    Parameters
+    ----------
+    previous : Path
+        A finished model of the same lang directory; it aligns the data first.
+    out : Path
+        Model directory to be made; beside what every training makes, ``tree-report.json``.
+    """
+    inputs = [*training_inputs(data_path, lang_path), *model_files(previous)]
+    if config.context.questions.file is not None:
+        inputs.append(Path(config.context.questions.file))
+
+    def body() -> StageResult:
+        corpus = open_corpus(data_path, lang_path, config.pipeline, options)
+        checkpoint = Checkpoint(out, training_key(config, options.seed, inputs))
+        state = checkpoint.load()
+        if state is None:
+            older = load_acoustic_model(previous)
+            aligned = align_corpus(older, corpus, config.em, options)
+            state, report = start_on_new_tree(
+                older.transitions, aligned.alignments, corpus.features, corpus, config.context, options
+            )
+            say_tree(report, out)
+        else:
+            log.info("going on after iteration %d of %d", state.iteration, config.em.num_iters)
+        data = training_data(corpus, state.model.tree, state.model.transitions, options.progress)
+        state = run_em(state, data, corpus, config.em, options, checkpoint)
+        return finish_training(state, corpus, out, lang_path, config.pipeline, checkpoint)
+
+    outputs = [*training_outputs(out), out / "tree-report.json"]
+    return run_stage("train-gmm deltas", out, inputs, config, outputs, options, body)
+
+
+def say_tree(report: TreeReport, out: Path) -> None:
+    """Log what a tree came to, and write it beside the model."""
+    log.info("tree: %d leaves, %.3f nats a frame gained", report.num_leaves, report.gain)
+    report.save(out / "tree-report.json")
