@@ -28,6 +28,7 @@ from asrkit.hmm.tree_stats import TreeStats, accumulate_tree_stats, leaf_stats
 from asrkit.hmm.viterbi import AlignConfig
 from asrkit.lang.langdir import Lang
 from asrkit.stages.acoustic import AcousticModel
+from asrkit.stages.adaptation import AdaptationConfig, align_adapted
 from asrkit.stages.gmm_training import Corpus, training_data
 from asrkit.stages.record import RunOptions
 
@@ -64,7 +65,9 @@ class ContextConfig:
 
 
 def align_corpus(previous: AcousticModel, corpus: Corpus, config: EmConfig, options: RunOptions) -> EmState:
-    """Align the corpus with a finished model that is not speaker-adaptive; the state holds alignments and failures.
+    """Align the corpus with a finished model, a speaker-adaptive one in its two passes.
+
+    The state holds alignments and failures, nothing else that a training could go on from.
 
     Raises
     ------
@@ -75,6 +78,10 @@ def align_corpus(previous: AcousticModel, corpus: Corpus, config: EmConfig, opti
     inputs = previous.inputs(corpus.data_dir)
     data = training_data(corpus.with_features(inputs), previous.tree, previous.transitions, options.progress)
     model = previous.model
+    if model.is_speaker_adaptive:
+        silence, progress = corpus.lang.silence_phones, options.progress
+        found = align_adapted(model, inputs, data, silence, config, AdaptationConfig(), options.num_jobs, progress)
+        return EmState(0, model, dict(found.alignments), dict(found.failures))
     boosted = boost_silence(model, corpus.lang.silence_phones, config.boost_silence)
     beams = AlignConfig(config.acoustic_scale, config.beam, max(config.beam, config.retry_beam))
     result = viterbi_pass(model, data, None, beams, config.scales, boosted, options.num_jobs, options.progress)

@@ -24,10 +24,11 @@ from asrkit.gmm.model import GmmHmm
 from asrkit.gmm.update import GmmUpdateConfig
 from asrkit.hmm.tree_building import TreeConfig
 from asrkit.stages.acoustic import load_acoustic_model
-from asrkit.stages.adaptation import AdaptationConfig
+from asrkit.stages.adaptation import AdaptationConfig, align_adapted
+from asrkit.stages.gmm_training import open_corpus, training_data
 from asrkit.stages.record import RunOptions, StageReport
 from asrkit.stages.train_sat import SatConfig, alignment_gmms, train_sat
-from asrkit.stages.tree_stage import ContextConfig, QuestionConfig
+from asrkit.stages.tree_stage import ContextConfig, QuestionConfig, align_corpus
 from tests.stages.test_train_mono import DIM, OPTIONS, interrupt_after, make_world, read_features, write_features
 from tests.stages.test_train_mono import run as run_mono
 
@@ -276,3 +277,30 @@ def test_a_model_that_is_not_there(world: Path) -> None:
     result = CliRunner().invoke(main, ["train-gmm", "sat", *paths])
     assert result.exit_code == 1
     assert "no such model directory" in result.output
+
+
+def test_another_rung_is_aligned_with_adapted_inputs(world: Path) -> None:
+    """Aligned without adaptation by the adapted mixtures, the moved speakers would fit far worse."""
+    model = load_acoustic_model(world / "sat")
+    options = replace(OPTIONS, num_jobs=1)
+    corpus = open_corpus(world / "data", world / "lang", model.pipeline, options)
+    aligned = align_corpus(model, corpus, CONFIG.em, options)
+    mono = load_acoustic_model(world / "mono")
+    planted = ArchiveReader(world / "mono" / "ali.scp")
+    same = total = 0
+    for key, alignment in aligned.alignments.items():
+        ours = model.transitions.tid_to_phone[alignment]
+        theirs = mono.transitions.tid_to_phone[np.asarray(planted[key])]
+        same += int((ours == theirs).sum())
+        total += len(ours)
+    assert same > 0.9 * total
+    silence = corpus.lang.silence_phones
+    by_adapting = align_adapted(
+        model.model,
+        model.inputs(corpus.data_dir),
+        training_data(corpus, model.tree, model.transitions, options.progress),
+        silence,
+        CONFIG.em,
+        AdaptationConfig(),
+    )
+    assert all((by_adapting.alignments[key] == aligned.alignments[key]).all() for key in aligned.alignments)
