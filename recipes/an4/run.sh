@@ -3,7 +3,8 @@
 #
 #   recipes/an4/run.sh --corpus DIR [--lms "NAME=FILE …"] [--work DIR] [--num-jobs N] [--stage N] [--stop-stage N]
 #
-# Stages: 0 data, 1 language, 2 features, 3 monophones, 4 graphs, 5 decode and score.
+# Stages: 0 data, 1 language, 2 features, 3 monophones, 4 their graphs, decoding and scores, 5 triphones, 6 LDA and MLLT,
+# 7 speaker-adaptive training, each with its scores.
 # --lms names further ARPA files; each is a column of the result beside the trigram and the uniform unigram made here.
 # The official test set is decoded where the corpus has it, with the LM weight and penalty that the dev set chose.
 
@@ -22,7 +23,7 @@ if [ -d "$data/test" ]; then parts+=(test); fi
 
 if runs 1 "language"; then
   for part in "${parts[@]}"; do asrkit validate "$data/$part" --lexicon "$data/local/lexicon.txt"; done
-  asrkit make-lang "$data/local/lexicon.txt" "$lang"
+  asrkit make-lang "$data/local/lexicon.txt" "$lang" --position-dependent
   asrkit train-lm ngram --data-text "$data/train/text" "$lm/trigram.arpa" --config "$recipe/conf/lm.toml" \
     --dev "$data/dev/text"
   cut -d' ' -f1 "$data/local/lexicon.txt" | LC_ALL=C sort -u >"$lm/words.txt"
@@ -43,19 +44,33 @@ if runs 3 "monophones"; then
 fi
 names=(trigram uniform)
 for extra in $lms; do names+=("${extra%%=*}"); done
-for name in "${names[@]}"; do
-  graph=$exp/mono/graph_$name
-  if runs 4 "graph with $name"; then
-    asrkit make-graph "$lang" "$lm/$name.arpa" "$exp/mono" "$graph"
-  fi
-  if runs 5 "decode and score with $name"; then
-    asrkit decode "$graph" "$exp/mono" "$data/dev" "$exp/mono/decode_dev_$name" \
+
+# Build the graphs of a model, decode dev, and test with what dev chose.
+evaluate() {
+  local model=$1 name
+  for name in "${names[@]}"; do
+    asrkit make-graph "$lang" "$lm/$name.arpa" "$exp/$model" "$exp/$model/graph_$name"
+    asrkit decode "$exp/$model/graph_$name" "$exp/$model" "$data/dev" "$exp/$model/decode_dev_$name" \
       --config "$recipe/conf/decode.toml" --num-jobs "$num_jobs"
-    asrkit score "$data/dev" "$exp/mono/decode_dev_$name"
+    asrkit score "$data/dev" "$exp/$model/decode_dev_$name"
     if [ -d "$data/test" ]; then
-      asrkit decode "$graph" "$exp/mono" "$data/test" "$exp/mono/decode_test_$name" \
-        --from "$exp/mono/decode_dev_$name/best.json" --num-jobs "$num_jobs"
-      asrkit score "$data/test" "$exp/mono/decode_test_$name/hyp.txt"
+      asrkit decode "$exp/$model/graph_$name" "$exp/$model" "$data/test" "$exp/$model/decode_test_$name" \
+        --from "$exp/$model/decode_dev_$name/best.json" --num-jobs "$num_jobs"
+      asrkit score "$data/test" "$exp/$model/decode_test_$name/hyp.txt"
     fi
-  fi
-done
+  done
+}
+
+if runs 4 "monophones: graphs, decode and score"; then evaluate mono; fi
+if runs 5 "triphones"; then
+  asrkit train-gmm deltas "$data/train" "$lang" "$exp/mono" "$exp/deltas" --num-jobs "$num_jobs" --seed "$seed"
+  evaluate deltas
+fi
+if runs 6 "LDA and MLLT"; then
+  asrkit train-gmm lda-mllt "$data/train" "$lang" "$exp/deltas" "$exp/lda_mllt" --num-jobs "$num_jobs" --seed "$seed"
+  evaluate lda_mllt
+fi
+if runs 7 "speaker-adaptive training"; then
+  asrkit train-gmm sat "$data/train" "$lang" "$exp/lda_mllt" "$exp/sat" --num-jobs "$num_jobs" --seed "$seed"
+  evaluate sat
+fi

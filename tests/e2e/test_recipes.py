@@ -91,7 +91,7 @@ def test_yesno_makes_no_error(corpora: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_an4_monophones_are_not_worse_than_kaldi(corpora: Path, golden_lm: Path, tmp_path: Path) -> None:
     lms = f"golden_tg={golden_lm / 'an4_dev_split_tg.arpa'} golden_ug={golden_lm / 'an4_uniform_ug.arpa'}"
-    done = run("an4", tmp_path, "--corpus", str(corpora / "an4"), "--lms", lms)
+    done = run("an4", tmp_path, "--corpus", str(corpora / "an4"), "--lms", lms, "--stop-stage", "4")
     assert done.returncode == 0, done.stderr
     best = {
         name: json.loads((tmp_path / f"exp/mono/decode_dev_{name}/best.json").read_text())["wer"]
