@@ -99,3 +99,10 @@ def test_an4_monophones_are_not_worse_than_kaldi(corpora: Path, golden_lm: Path,
     }
     assert best["golden_tg"] <= 6.04 + 0.4
     assert best["golden_ug"] <= 10.63 + 0.4
+
+
+@pytest.mark.slow
+def test_fsdd_recognises_a_speaker_it_never_heard(corpora: Path, tmp_path: Path) -> None:
+    done = run("fsdd", tmp_path, "--corpus", str(corpora / "fsdd"), "--speakers", "theo")
+    assert done.returncode == 0, done.stderr
+    assert error_rates(done.stdout)[-1] <= 6.0  # 4.0 measured
