@@ -150,7 +150,6 @@ def run_stage(
     if before is not None and not options.force:
         changes = _changes(before, now) + _altered(outputs, before.get("outputs"), sealed)
         if not changes:
-            log.info("%s: %s is up to date", stage, out)
             failures = tuple(Failure(key, reason) for key, reason in before.get("failures", {}).items())
             return StageReport(stage, out, before.get("figures", {}), failures, skipped=True)
         log.info("%s: running again: %s", stage, "; ".join(changes))

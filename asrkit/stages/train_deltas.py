@@ -8,23 +8,26 @@ from pathlib import Path
 
 from asrkit.features.pipeline import PipelineConfig
 from asrkit.gmm.em import EmConfig
-from asrkit.hmm.tree_report import TreeReport
-from asrkit.stages.acoustic import load_acoustic_model, model_files
+from asrkit.stages.acoustic import load_acoustic_model
 from asrkit.stages.checkpoint import Checkpoint, training_key
 from asrkit.stages.gmm_training import (
     finish_training,
     open_corpus,
     run_em,
     training_data,
-    training_inputs,
     training_outputs,
 )
 from asrkit.stages.record import RunOptions, StageReport, StageResult, run_stage
-from asrkit.stages.tree_stage import ContextConfig, align_corpus, start_on_new_tree
+from asrkit.stages.tree_stage import (
+    REALIGN_ITERS,
+    ContextConfig,
+    align_corpus,
+    rung_inputs,
+    say_tree,
+    start_on_new_tree,
+)
 
 log = logging.getLogger("asrkit")
-
-REALIGN_ITERS = (10, 20, 30)
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,7 @@ def train_deltas(
     out : Path
         Model directory to be made; beside what every training makes, ``tree-report.json``.
     """
-    inputs = [*training_inputs(data_path, lang_path), *model_files(previous)]
-    if config.context.questions.file is not None:
-        inputs.append(Path(config.context.questions.file))
+    inputs = rung_inputs(data_path, lang_path, previous, config.context)
 
     def body() -> StageResult:
         corpus = open_corpus(data_path, lang_path, config.pipeline, options)
@@ -75,9 +76,3 @@ def train_deltas(
 
     outputs = [*training_outputs(out), out / "tree-report.json"]
     return run_stage("train-gmm deltas", out, inputs, config, outputs, options, body)
-
-
-def say_tree(report: TreeReport, out: Path) -> None:
-    """Log what a tree came to, and write it beside the model."""
-    log.info("tree: %d leaves, %.3f nats a frame gained", report.num_leaves, report.gain)
-    report.save(out / "tree-report.json")

@@ -22,7 +22,7 @@ from asrkit.gmm.model import GmmHmm
 from asrkit.gmm.training import UTTERANCES_AT_ONCE
 from asrkit.gmm.update import GmmUpdateConfig
 from asrkit.hmm.transitions import TransitionModel
-from asrkit.stages.acoustic import load_acoustic_model, model_files
+from asrkit.stages.acoustic import load_acoustic_model
 from asrkit.stages.checkpoint import Checkpoint, training_key
 from asrkit.stages.gmm_training import (
     Corpus,
@@ -30,12 +30,17 @@ from asrkit.stages.gmm_training import (
     open_corpus,
     run_em,
     training_data,
-    training_inputs,
     training_outputs,
 )
 from asrkit.stages.record import RunOptions, StageReport, StageResult, run_stage
-from asrkit.stages.train_deltas import REALIGN_ITERS, say_tree
-from asrkit.stages.tree_stage import ContextConfig, align_corpus, start_on_new_tree
+from asrkit.stages.tree_stage import (
+    REALIGN_ITERS,
+    ContextConfig,
+    align_corpus,
+    rung_inputs,
+    say_tree,
+    start_on_new_tree,
+)
 
 log = logging.getLogger("asrkit")
 
@@ -92,9 +97,7 @@ def train_lda_mllt(
     out : Path
         Model directory to be made; the transform is part of the model.
     """
-    inputs = [*training_inputs(data_path, lang_path), *model_files(previous)]
-    if config.context.questions.file is not None:
-        inputs.append(Path(config.context.questions.file))
+    inputs = rung_inputs(data_path, lang_path, previous, config.context)
 
     def body() -> StageResult:
         corpus = open_corpus(data_path, lang_path, config.pipeline, options)

@@ -21,7 +21,7 @@ from asrkit.gmm.posteriors import accumulate_twofeats
 from asrkit.gmm.stats import GmmStats
 from asrkit.gmm.training import UTTERANCES_AT_ONCE, TrainingData
 from asrkit.gmm.update import GmmUpdateConfig, update
-from asrkit.stages.acoustic import AcousticModel, load_acoustic_model, model_files
+from asrkit.stages.acoustic import AcousticModel, load_acoustic_model
 from asrkit.stages.adaptation import (
     AdaptationConfig,
     PathPosteriors,
@@ -36,12 +36,18 @@ from asrkit.stages.gmm_training import (
     open_corpus,
     run_em,
     training_data,
-    training_inputs,
     training_outputs,
 )
 from asrkit.stages.record import RunOptions, StageReport, StageResult, run_stage
-from asrkit.stages.train_deltas import REALIGN_ITERS, say_tree
-from asrkit.stages.tree_stage import ContextConfig, align_corpus, check_same_lang, start_on_new_tree
+from asrkit.stages.tree_stage import (
+    REALIGN_ITERS,
+    ContextConfig,
+    align_corpus,
+    check_same_lang,
+    rung_inputs,
+    say_tree,
+    start_on_new_tree,
+)
 
 log = logging.getLogger("asrkit")
 
@@ -91,9 +97,7 @@ def train_sat(
         Model directory to be made; beside what every training makes, ``tree-report.json`` and the transforms of the
         speakers, ``trans.scp``.
     """
-    inputs = [*training_inputs(data_path, lang_path), *model_files(previous)]
-    if config.context.questions.file is not None:
-        inputs.append(Path(config.context.questions.file))
+    inputs = rung_inputs(data_path, lang_path, previous, config.context)
 
     def body() -> StageResult:
         older = load_acoustic_model(previous)

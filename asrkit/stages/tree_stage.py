@@ -27,14 +27,15 @@ from asrkit.hmm.tree_report import TreeReport
 from asrkit.hmm.tree_stats import TreeStats, accumulate_tree_stats, leaf_stats
 from asrkit.hmm.viterbi import AlignConfig
 from asrkit.lang.langdir import Lang
-from asrkit.stages.acoustic import AcousticModel
+from asrkit.stages.acoustic import AcousticModel, model_files
 from asrkit.stages.adaptation import AdaptationConfig, align_adapted
-from asrkit.stages.gmm_training import Corpus, training_data
+from asrkit.stages.gmm_training import Corpus, training_data, training_inputs
 from asrkit.stages.record import RunOptions
 
 log = logging.getLogger("asrkit")
 
-Alignments = dict[str, NDArray[np.int32]]
+REALIGN_ITERS = (10, 20, 30)
+"""Iterations that align anew in every rung above the monophones, Kaldi's."""
 
 FIRST_VARIANCE_FLOOR = 0.01
 """Of the single Gaussians that a new tree starts with (Kaldi's gmm-init-model)."""
@@ -125,6 +126,18 @@ def start_on_new_tree(
     job = functools.partial(convert_alignment, previous, transitions, tree)
     converted = {key: job(alignment) for key, alignment in sorted(alignments.items())}
     return EmState(1, model, converted), report
+
+
+def say_tree(report: TreeReport, out: Path) -> None:
+    """Log what a tree came to, and write it beside the model."""
+    log.info("tree: %d leaves, %.3f nats a frame gained", report.num_leaves, report.gain)
+    report.save(out / "tree-report.json")
+
+
+def rung_inputs(data_path: Path, lang_path: Path, previous: Path, context: ContextConfig) -> list[Path]:
+    """Return the files that decide the result of a training that starts from an earlier model."""
+    questions = [] if context.questions.file is None else [Path(context.questions.file)]
+    return [*training_inputs(data_path, lang_path), *model_files(previous), *questions]
 
 
 def tree_stats(
