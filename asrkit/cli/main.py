@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "asrkit.cli.validate",
         "Check a data directory and say what is wrong with it; mend it with --fix.",
     ),
+    "subset": ("asrkit.cli.subset", "Take some utterances of a data directory."),
     "make-lang": ("asrkit.cli.make_lang", "Make a lang directory from a pronunciation lexicon."),
     "train-lm": (
         "asrkit.cli.train_lm",
@@ -26,8 +27,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "train-g2p": ("asrkit.cli.train_g2p", "Learn from a lexicon how words are pronounced."),
     "g2p": ("asrkit.cli.g2p", "Print lexicon lines for words that no lexicon holds."),
+    "make-lexicon": ("asrkit.cli.make_lexicon", "Look up or guess the pronunciations of a list of words."),
     "extract": ("asrkit.cli.extract", "Extract features and CMVN statistics of a data directory."),
     "train-gmm": ("asrkit.cli.train_gmm", "Train a GMM-HMM acoustic model."),
+    "write-inputs": (
+        "asrkit.cli.write_inputs",
+        "Write what a model sees, LDA, MLLT and fMLLR applied, as features.",
+    ),
     "align": ("asrkit.cli.align", "Find the times of words and phones with a trained model."),
     "make-graph": ("asrkit.cli.make_graph", "Build the decoding graph HCLG of a model and a language model."),
     "decode": ("asrkit.cli.decode", "Recognise the utterances of a data directory."),

@@ -17,7 +17,9 @@ IntArray = NDArray[np.int32]
 
 LOG_2PI = float(np.log(2.0 * np.pi))
 FRAMES_A_TILE = 16
-FRAMES_AT_ONCE = 256
+MARGIN_FRAMES = 8
+# With its margins a power of two.
+FRAMES_AT_ONCE = 240
 """Frames of one product: logits of 2,000 Gaussians then take 2 MB and stay in the cache for the reduction."""
 
 
@@ -126,16 +128,17 @@ class DiagGmms:
         out = np.empty((len(features), len(offsets) - 1), dtype=np.float32)
         for start in range(0, len(features), FRAMES_AT_ONCE):
             block = features[start : start + FRAMES_AT_ONCE]
-            # A BLAS adds up the columns at a ragged edge in another order: with full tiles a frame's value does not
-            # depend on the block that it comes in.
-            padded = -(-len(block) // FRAMES_A_TILE) * FRAMES_A_TILE
+            # A BLAS adds up the columns at the edges of a product in another order: with full tiles and a margin a
+            # frame's value does not depend on the block that it comes in.
+            first, last = MARGIN_FRAMES, MARGIN_FRAMES + len(block)
+            padded = -(-(last + MARGIN_FRAMES) // FRAMES_A_TILE) * FRAMES_A_TILE
             columns = np.zeros((2 * self.dim + 1, padded), dtype=np.float32)
-            columns[: self.dim, : len(block)] = block.T
+            columns[: self.dim, first:last] = block.T
             np.square(columns[: self.dim], out=columns[self.dim : -1])
             columns[-1] = 1.0
             result = np.empty((padded, out.shape[1]), dtype=np.float32)
             log_sum_exp_rows(rows @ columns, offsets, result)
-            out[start : start + FRAMES_AT_ONCE] = result[: len(block)]
+            out[start : start + FRAMES_AT_ONCE] = result[first:last]
         return out
 
     def component_logits(self, features: FloatArray, pdf_id: int) -> FloatArray:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,9 @@ from asrkit.hmm.tree import ContextTree
 
 LANG_FILES = ("phones.txt", "words.txt", "lexicon.txt", "lang.json")
 """What a model directory keeps of the lang directory it was trained with."""
+
+INPUTS_FILE = "inputs.json"
+"""Says that features are another model's inputs, and whose (see :mod:`asrkit.stages.model_inputs`)."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +67,10 @@ class AcousticModel:
         Raises
         ------
         ModelError
-            The features were made by another front end.
+            The features were made by another front end, or are not the inputs of the model that this one builds on.
         """
         check_front_end(self.front_end, load_front_end(data.path), data.path)
+        _check_inputs(self.path, data.path)
         return ModelInputs(data, self.pipeline, transform=self.model.input_transform)
 
     def loglikes(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -103,12 +108,23 @@ def load_pipeline(folder: Path) -> PipelineConfig:
 
 
 def save_model_folder(
-    folder: Path, front_end: FrontEndConfig, pipeline: PipelineConfig, lang: Path, model: GmmHmm
+    folder: Path,
+    front_end: FrontEndConfig,
+    pipeline: PipelineConfig,
+    lang: Path,
+    model: GmmHmm,
+    trained_on: Path | None = None,
 ) -> None:
-    """Write a self-describing model directory, the model itself last."""
+    """Write a self-describing model directory, the model itself last.
+
+    ``trained_on`` is the data (or model) directory whose ``inputs.json``, if any, holds for this model too.
+    """
     # Killed half-way, the directory must not pass for the old model with a new front end.
     (folder / "model.safetensors").unlink(missing_ok=True)
     save_front_end(folder, front_end)
+    (folder / INPUTS_FILE).unlink(missing_ok=True)
+    if trained_on is not None and (trained_on / INPUTS_FILE).exists():
+        copy_file(trained_on / INPUTS_FILE, folder / INPUTS_FILE)
     write_json(folder / "pipeline.json", to_mapping(pipeline))
     for name in LANG_FILES:
         copy_file(lang / name, folder / "lang" / name)
@@ -118,14 +134,18 @@ def save_model_folder(
 def model_files(folder: Path) -> list[Path]:
     """Return the files of a model directory that decide what it computes."""
     names = ("model.safetensors", "tree.json", "topology.json", "frontend.json", "pipeline.json")
-    return [folder / name for name in names]
+    return [*(folder / name for name in names), *_inputs_file(folder)]
+
+
+def _inputs_file(folder: Path) -> list[Path]:
+    return [folder / INPUTS_FILE] if (folder / INPUTS_FILE).exists() else []
 
 
 def data_files(folder: Path, names: Iterable[str] = ("utt2spk", "text")) -> list[Path]:
     """Return the files of a data directory that decide what a stage computes from its features."""
     tables = [folder / "feats.scp", folder / "cmvn.scp"]
     archives = [archive for table in tables for archive in archives_of(table)]
-    return [*(folder / name for name in names), *tables, *archives, folder / "frontend.json"]
+    return [*(folder / name for name in names), *tables, *archives, folder / "frontend.json", *_inputs_file(folder)]
 
 
 def archives_of(scp: Path) -> list[Path]:
@@ -140,6 +160,27 @@ def copy_file(source: Path, target: Path) -> None:
     """Copy a file, whole or not at all."""
     with whole_file(target) as part:
         shutil.copyfile(source, part)
+
+
+def _check_inputs(model: Path, data: Path) -> None:
+    """Refuse features as extracted where a model's inputs are expected, the other way round, and another model's."""
+    expected, found = (
+        read_json(path / INPUTS_FILE) if (path / INPUTS_FILE).exists() else None for path in (model, data)
+    )
+    if expected != found:
+        raise ModelError(
+            f"the features are {_described(found)}, the model {model} was trained on {_described(expected)}",
+            where=data,
+            remedy="write them with `asrkit write-inputs` and the model that made those of the training"
+            if expected
+            else "give the data directory with the features as extracted",
+        )
+
+
+def _described(inputs: Any) -> str:
+    if not isinstance(inputs, dict):
+        return "features as extracted"
+    return f"inputs of the model {str(inputs.get('model_sha256'))[:12]}{' with fMLLR' if inputs.get('fmllr') else ''}"
 
 
 def _check_folder(folder: Path) -> None:

@@ -163,7 +163,8 @@ def finish_training(
         for key, alignment in sorted(state.alignments.items()):
             writer.write(key, alignment)
     write_json(out / "iterations.json", report_rows(state.reports))
-    save_model_folder(out, load_front_end(corpus.data_dir.path), pipeline, lang_path, state.model)
+    trained_on = corpus.data_dir.path
+    save_model_folder(out, load_front_end(trained_on), pipeline, lang_path, state.model, trained_on)
     checkpoint.clear()
     last = state.reports[-1]
     figures = {

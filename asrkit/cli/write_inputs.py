@@ -1,0 +1,29 @@
+"""``asrkit write-inputs``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from asrkit.cli.options import stage_command
+from asrkit.stages.record import RunOptions, StageReport
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command(short_help="Write what a model sees, LDA, MLLT and fMLLR applied, as features.")
+@stage_command(seed=False)
+@click.argument("data", metavar="DATA", type=_PATH)
+@click.argument("model", metavar="MODEL", type=_PATH)
+@click.argument("out", metavar="OUT", type=_PATH)
+@click.option("--transforms", metavar="DIR", type=_PATH, help="Directory with the speakers' transforms, trans.scp.")
+def command(data: Path, model: Path, out: Path, transforms: Path | None, options: RunOptions) -> StageReport:
+    """Write what a model sees, LDA, MLLT and fMLLR applied, as features.
+
+    OUT is a data directory like DATA with the inputs of MODEL as its features, to train networks on. A
+    speaker-adaptive model needs --transforms: MODEL itself for its training data, a decode directory for others.
+    """
+    from asrkit.stages.model_inputs import write_inputs
+
+    return write_inputs(data, model, out, options, transforms)

@@ -1,0 +1,113 @@
+"""`asrkit write-inputs`: what a GMM-HMM sees of a data directory (LDA, MLLT, fMLLR applied), as features for others."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asrkit.core.archives import ArchiveReader, ArchiveWriter
+from asrkit.core.errors import DataError, ModelError
+from asrkit.core.files import write_json, write_lines
+from asrkit.core.jobs import map_in_order
+from asrkit.data.datadir import DataDir
+from asrkit.data.subset import write_subset
+from asrkit.data.tables import SPECS
+from asrkit.features.cmvn import CmvnStats
+from asrkit.features.pipeline import ModelInputs
+from asrkit.stages.acoustic import INPUTS_FILE, copy_file, data_files, load_acoustic_model, model_files
+from asrkit.stages.adaptation import TRANSFORM_FILES
+from asrkit.stages.record import RunOptions, StageReport, StageResult, run_stage
+
+
+def write_inputs(
+    data_path: Path, model_path: Path, out: Path, options: RunOptions, transforms: Path | None = None
+) -> StageReport:
+    """Write a data directory whose features are a model's inputs (Kaldi's steps/nnet/make_fmllr_feats.sh).
+
+    Parameters
+    ----------
+    data_path : Path
+        Data directory with the features that the model was made for.
+    model_path : Path
+        Model directory, for its front end, pipeline and LDA+MLLT.
+    out : Path
+        Data directory to be made: the tables of ``data_path``, the inputs as ``feats.scp``, their statistics as
+        ``cmvn.scp``, and ``inputs.json``, which says whose inputs they are: a model trained on them refuses others.
+    transforms : Path, optional
+        Directory with ``trans.scp``, the fMLLR transforms by speaker: that of a speaker-adaptive training, or of
+        `asrkit decode` or `asrkit align` with such a model. A speaker-adaptive model needs it.
+
+    Raises
+    ------
+    DataError, FormatError, ModelError
+        An input is absent or damaged, they do not belong together, or a speaker has no transform.
+    """
+    if out.resolve() == data_path.resolve():
+        raise DataError("OUT is DATA itself", where=out, remedy="name another directory")
+    tables = [name for name, spec in SPECS.items() if (data_path / name).exists() and not spec.derived]
+    adapting = [] if transforms is None else [transforms / name for name in TRANSFORM_FILES]
+    inputs = [*data_files(data_path, tables), *model_files(model_path), *adapting]
+    made = ("feats.scp", "feats.ark", "cmvn.scp", "cmvn.ark", "utt2num_frames", "frontend.json", INPUTS_FILE)
+
+    def body() -> StageResult:
+        data = DataDir.load(data_path)
+        model = load_acoustic_model(model_path)
+        features = model.inputs(data)
+        if transforms is not None:
+            found = ArchiveReader(transforms / "trans.scp") if adapting[0].exists() else {}
+            features = features.with_transforms(features.transform, _checked(found, features, transforms))
+        elif model.model.is_speaker_adaptive:
+            raise ModelError(
+                "the model is speaker-adaptive, and no transforms are given",
+                where=model_path,
+                remedy="--transforms DIR: the model's own for its training data, or those of a decode directory",
+            )
+        write_subset(data, features.keys(), out)
+        figures = _write(features, out, options)
+        copy_file(data_path / "frontend.json", out / "frontend.json")
+        digest = hashlib.sha256((model_path / "model.safetensors").read_bytes()).hexdigest()
+        write_json(out / INPUTS_FILE, {"model_sha256": digest, "dim": features.dim, "fmllr": transforms is not None})
+        return StageResult(figures)
+
+    outputs = [*(out / name for name in tables), *(out / name for name in made)]
+    return run_stage("write-inputs", out, inputs, None, outputs, options, body, uses_seed=False)
+
+
+def _checked(
+    found: Mapping[str, NDArray[np.float32]], features: ModelInputs, folder: Path
+) -> Mapping[str, NDArray[np.float32]]:
+    """Refuse transforms that leave a speaker out, whose features would be of another kind than all others."""
+    missing = sorted({features.speaker_of(key) for key in features} - set(found))
+    if missing:
+        raise DataError(
+            f"no transform of {len(missing)} speakers: {', '.join(missing[:10])}",
+            where=folder / "trans.scp",
+            remedy="give the directory of a training, decoding or alignment of this very data",
+        )
+    return found
+
+
+def _write(features: ModelInputs, out: Path, options: RunOptions) -> dict[str, object]:
+    stats: dict[str, CmvnStats] = {}
+    num_frames: dict[str, int] = {}
+    values = map_in_order(functools.partial(_compute, features), list(features), options.num_jobs, kind="threads")
+    with ArchiveWriter(out, "feats") as writer:
+        for key, value in zip(features, options.progress(values, total=len(features), label="inputs")):
+            writer.write(key, value)
+            speaker = features.speaker_of(key)
+            stats[speaker] = stats.get(speaker, CmvnStats.zero(features.dim)) + CmvnStats.of(value)
+            num_frames[key] = len(value)
+    with ArchiveWriter(out, "cmvn") as writer:
+        for speaker, one in sorted(stats.items()):
+            writer.write(speaker, one.to_matrix())
+    write_lines(out / "utt2num_frames", (f"{key} {count}" for key, count in num_frames.items()))
+    return {"utterances": len(num_frames), "frames": sum(num_frames.values()), "dim": features.dim}
+
+
+def _compute(features: ModelInputs, key: str) -> NDArray[np.float32]:
+    return features[key]
