@@ -8,12 +8,15 @@
 # the LM weight is dev's. --sample yes takes the 12 speakers that NLTK distributes, in three folds of 8 to train and 4 to
 # test, and pools them; one LM weight is chosen on all.
 # Stages: 0 data and language, 1 features, 2 monophones, 3 triphones, 4 LDA and MLLT, 5 speaker-adaptive training,
-# each decoded, 6 scores.
+# each decoded, 6 scores, 7 boundaries of forced alignments against the hand labels: given the phones that the labels
+# say, by small monophones of the training set, and by --aligner MODEL, a model with cmudict's phones in their places in
+# the word (recipes/librispeech).
 
 recipe=$(cd "$(dirname "$0")" && pwd)
 sample=${sample:-}
 leaves=${leaves:-}
 gaussians=${gaussians:-}
+aligner=${aligner:-}
 . "$recipe/../options.sh"
 need_corpus "https://catalog.ldc.upenn.edu/LDC93S1 (a sample: https://www.nltk.org/nltk_data)"
 if [ -n "$sample" ]; then
@@ -88,4 +91,25 @@ if runs 6 "scores"; then
     done
     asrkit score "$work/pooled/ref.txt" "$pooled" --fold timit39 --unit phone
   done
+fi
+
+if runs 7 "forced alignment against hand labels"; then
+  boundaries=$work/boundaries
+  mkdir -p "$boundaries"
+  for run in "${runs_of[@]}"; do
+    exp=$work/$run/exp
+    asrkit train-gmm mono "$work/$run/data/train" "$work/$run/lang" "$exp/align" --config "$recipe/conf/align.toml" \
+      "${common[@]}"
+    asrkit align "$work/$run/data/test" "$exp/align" "$exp/align_test" --num-jobs "$num_jobs"
+  done
+  cat "$work"/f*/data/test/phones.ali >"$boundaries/ref.ali"
+  cat "$work"/f*/exp/align_test/phones.ctm >"$boundaries/phones.ctm"
+  asrkit score-alignment "$boundaries/ref.ali" "$boundaries/phones.ctm" --fold timit48
+  if [ -n "$aligner" ]; then
+    python3 "$recipe/local/word_phones.py" "$boundaries/data" "$work"/f*/data/test
+    asrkit make-lang "$boundaries/data/lexicon.txt" "$boundaries/lang" --position-dependent --silence-probability 0
+    asrkit extract "$boundaries/data" --config "$recipe/conf/mfcc.toml" --num-jobs "$num_jobs"
+    asrkit align "$boundaries/data" "$aligner" "$boundaries/ali" --lang "$boundaries/lang" --num-jobs "$num_jobs"
+    asrkit score-alignment "$boundaries/data" "$boundaries/ali"
+  fi
 fi
