@@ -92,6 +92,18 @@ class DiagGmms:
             )
         return np.hstack([means / variances, -0.5 / variances, constant[:, None]]).astype(np.float32)
 
+    @cached_property
+    def precision_form(self) -> tuple[FloatArray, FloatArray, NDArray[np.float64]]:
+        """Means, inverse variances, and the log of weight times density at the mean, of each Gaussian.
+
+        What kernels take that evaluate single Gaussians, exactly where means are large beside the deviations.
+        """
+        variances = self.variances.astype(np.float64)
+        with np.errstate(divide="ignore"):
+            constants = np.log(self.weights.astype(np.float64))
+        constants -= 0.5 * (self.dim * LOG_2PI + np.log(variances).sum(axis=1))
+        return np.ascontiguousarray(self.means), np.ascontiguousarray(1.0 / variances, np.float32), constants
+
     def boosted(self, pdf_ids: Sequence[int], factor: float) -> DiagGmms:
         """Return the model with the weights of some pdfs multiplied, as Kaldi's gmm-boost-silence."""
         weights = self.weights.copy()
@@ -119,7 +131,7 @@ class DiagGmms:
         """
         from asrkit.gmm.kernels import log_sum_exp_rows
 
-        self._check(features)
+        self.check_features(features)
         rows, offsets = self._rows, self.offsets
         if pdf_ids is not None:
             sizes = np.diff(self.offsets)[pdf_ids]
@@ -141,14 +153,6 @@ class DiagGmms:
             out[start : start + FRAMES_AT_ONCE] = result[first:last]
         return out
 
-    def component_logits(self, features: FloatArray, pdf_id: int) -> FloatArray:
-        """Return log(weight · density), shape (num_frames, Gaussians of the pdf)."""
-        rows = self._rows[self.offsets[pdf_id] : self.offsets[pdf_id + 1]]
-        logits: FloatArray = features @ rows[:, : self.dim].T
-        logits += (features * features) @ rows[:, self.dim : -1].T
-        logits += rows[:, -1]
-        return logits
-
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays to be stored (see :func:`asrkit.core.container.save_model`)."""
         return {f"gmm.{name}": getattr(self, name) for name in ("weights", "means", "variances", "offsets")}
@@ -161,7 +165,8 @@ class DiagGmms:
         except KeyError as error:
             raise ModelError(f"the model file has no array {error}") from None
 
-    def _check(self, features: FloatArray) -> None:
+    def check_features(self, features: FloatArray) -> None:
+        """Raise a :class:`ModelError` for features of another dimension."""
         if features.ndim != 2 or features.shape[1] != self.dim:
             raise ModelError(
                 f"features of shape {features.shape}, the model expects {self.dim} columns",

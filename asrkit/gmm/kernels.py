@@ -1,9 +1,16 @@
-"""Numba kernels of the GMM room: log-sum-exp over the Gaussians of a pdf, many frames at once."""
+"""Numba kernels of the GMM room: likelihoods of many frames at once, and the sums of an E-step."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
-from numba import njit
+from numba import njit, types
+
+_INT32 = types.Array(types.int32, 1, "C", readonly=True)
+_FLOAT32 = types.Array(types.float32, 1, "C", readonly=True)
+_FLOAT64 = types.Array(types.float64, 1, "C", readonly=True)
+_ROWS = types.Array(types.float32, 2, "C", readonly=True)
 
 LOG2E = np.float32(1.4426950408889634)
 LN2_HIGH = np.float32(0.693359375)
@@ -59,3 +66,53 @@ def log_sum_exp_rows(logits, offsets, out):  # type: ignore[no-untyped-def]
                 out[t, p] = largest[t]
             else:
                 out[t, p] = largest[t] + np.log(total[t])
+
+
+@njit(
+    types.float64(
+        _ROWS, _ROWS, _ROWS, _FLOAT64, _INT32, _INT32, _FLOAT32,
+        types.float64[::1], types.float64[:, ::1], types.float64[:, ::1],
+    ),
+    cache=True,
+    nogil=True,
+    fastmath={"contract", "reassoc"},
+)  # fmt: skip
+def mixture_sums(  # type: ignore[no-untyped-def]
+    features, means, precisions, constants, offsets, pdf_ids, weights, occupancy, first, second
+):
+    """Add up posteriors, and posteriors times x and x², of the Gaussians of each frame's pdf; return the loglike.
+
+    ``constants`` is the log density at the mean, mixture weight included. Distances are float32, sums float64, in the
+    order of the frames.
+    """
+    dim = features.shape[1]
+    widest = 1
+    for p in range(offsets.shape[0] - 1):
+        widest = max(widest, offsets[p + 1] - offsets[p])
+    posteriors = np.empty(widest)
+    loglike = 0.0
+    for t in range(features.shape[0]):
+        begin, end = offsets[pdf_ids[t]], offsets[pdf_ids[t] + 1]
+        largest = -np.inf
+        for g in range(begin, end):
+            distance = np.float32(0.0)
+            for d in range(dim):
+                apart = features[t, d] - means[g, d]
+                distance += apart * apart * precisions[g, d]
+            posteriors[g - begin] = constants[g] - 0.5 * distance
+            largest = max(largest, posteriors[g - begin])
+        total = 0.0
+        for k in range(end - begin):
+            posteriors[k] = math.exp(posteriors[k] - largest)
+            total += posteriors[k]
+        loglike += weights[t] * (largest + math.log(total))
+        for g in range(begin, end):
+            posterior = posteriors[g - begin] * (weights[t] / total)
+            if posterior == 0.0:
+                continue
+            occupancy[g] += posterior
+            for d in range(dim):
+                x = np.float64(features[t, d])
+                first[g, d] += posterior * x
+                second[g, d] += posterior * (x * x)
+    return loglike

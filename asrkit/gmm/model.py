@@ -59,8 +59,16 @@ class GmmHmm:
 
     def save(self, folder: Path) -> None:
         """Write ``tree.json``, ``topology.json`` and, last, ``model.safetensors``."""
+        self.save_structure(folder)
+        self.save_parameters(folder)
+
+    def save_structure(self, folder: Path) -> None:
+        """Write ``tree.json`` and ``topology.json``, which training leaves as they are."""
         self.tree.save(folder / "tree.json")
         self.transitions.topology.save(folder / "topology.json")
+
+    def save_parameters(self, folder: Path) -> None:
+        """Write ``model.safetensors``."""
         arrays = {"transitions.log_probs": self.transitions.log_probs, **self.gmms.to_arrays()}
         if self.input_transform is not None:
             arrays["input.transform"] = self.input_transform
@@ -70,11 +78,15 @@ class GmmHmm:
         save_model(folder / "model.safetensors", KIND, arrays, meta)
 
     @classmethod
-    def load(cls, folder: Path) -> GmmHmm:
-        """Read what :meth:`save` wrote; a damaged or foreign file is a ModelError or FormatError."""
-        tree = ContextTree.load(folder / "tree.json")
+    def load(cls, folder: Path, structure: Path | None = None) -> GmmHmm:
+        """Read what :meth:`save` wrote, or the structure from a folder of its own.
+
+        A damaged or foreign file is a ModelError or FormatError.
+        """
+        structure = structure or folder
+        tree = ContextTree.load(structure / "tree.json")
         arrays, _ = load_model(folder / "model.safetensors", KIND)
-        transitions = load_transitions(folder, tree, arrays)
+        transitions = load_transitions(structure, tree, arrays)
         prefix = "alignment."
         aligning = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
         return cls(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asrkit.core.errors import ModelError
-from asrkit.gmm.diag import LOG_2PI, DiagGmms
+from asrkit.gmm.diag import DiagGmms
 from asrkit.gmm.stats import GmmStats
 
 FloatArray = NDArray[np.float32]
@@ -99,13 +99,16 @@ def gaussian_posteriors(
     begins = np.cumsum(sizes) - sizes
     gaussians = np.empty(sizes.sum(), np.int32)
     values = np.empty(len(gaussians))
-    variances = gmms.variances.astype(np.float64)
-    with np.errstate(divide="ignore"):
-        constants = np.log(gmms.weights.astype(np.float64))
-    constants -= 0.5 * (gmms.dim * LOG_2PI + np.log(variances).sum(axis=1))
-    model = (np.ascontiguousarray(gmms.means), (1.0 / variances).astype(np.float32), constants, gmms.offsets)
     loglike = pair_posteriors(
-        np.ascontiguousarray(features, np.float32), *model, index, pdfs, weight, begins, gaussians, values
+        np.ascontiguousarray(features, np.float32),
+        *gmms.precision_form,
+        gmms.offsets,
+        index,
+        pdfs,
+        weight,
+        begins,
+        gaussians,
+        values,
     )
     if not np.isfinite(loglike):
         raise ModelError("a frame has no likelihood under its pdf", remedy="are there NaN or infinite features?")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from asrkit.core.errors import ModelError
 from asrkit.gmm.diag import DiagGmms
 
 FloatArray = NDArray[np.float32]
@@ -61,30 +62,27 @@ def accumulate(gmms: DiagGmms, features: FloatArray, pdf_ids: IntArray, weights:
         The pdf of each.
     weights : float32, shape (n,), optional
         Posterior of the pdf at that frame; default 1.
+
+    Raises
+    ------
+    ModelError
+        The features have another dimension than the model, or it has no such pdf.
     """
-    order = np.argsort(pdf_ids, kind="stable")
-    bounds = np.searchsorted(pdf_ids[order], np.arange(gmms.num_pdfs + 1))
-    features = features[order]
-    weights = np.ones(len(order), np.float32) if weights is None else weights[order]
+    from asrkit.gmm.kernels import mixture_sums
+
+    gmms.check_features(features)
+    if len(pdf_ids) and not 0 <= pdf_ids.min() <= pdf_ids.max() < gmms.num_pdfs:
+        raise ModelError(f"pdfs from {pdf_ids.min()} to {pdf_ids.max()}, there are {gmms.num_pdfs} (0-based)")
     stats = GmmStats.zero(gmms)
-    loglike = 0.0
-    for pdf in np.flatnonzero(np.diff(bounds)):
-        frames = slice(bounds[pdf], bounds[pdf + 1])
-        rows = slice(gmms.offsets[pdf], gmms.offsets[pdf + 1])
-        posteriors = gmms.component_logits(features[frames], int(pdf))
-        largest = posteriors.max(axis=1, keepdims=True)
-        posteriors -= largest
-        np.exp(posteriors, out=posteriors)
-        total = posteriors.sum(axis=1, keepdims=True)
-        loglike += float(np.dot(weights[frames].astype(np.float64), (largest + np.log(total))[:, 0]))
-        posteriors *= weights[frames, None] / total
-        stats.occupancy[rows] = posteriors.sum(axis=0, dtype=np.float64)
-        # Sums around the frames' own mean: in float32 those of x and x² lose the variance where the mean is large.
-        centre = features[frames].mean(axis=0, dtype=np.float64).astype(np.float32)
-        centred = features[frames] - centre
-        first, mass = (posteriors.T @ centred).astype(np.float64), stats.occupancy[rows, None]
-        stats.first[rows] = first + mass * centre
-        stats.second[rows] = (
-            posteriors.T @ (centred * centred) + 2.0 * centre * first + mass * centre.astype(np.float64) ** 2
-        )
+    weights = np.ones(len(pdf_ids), np.float32) if weights is None else np.ascontiguousarray(weights, np.float32)
+    loglike = mixture_sums(
+        np.ascontiguousarray(features, np.float32),
+        *gmms.precision_form,
+        gmms.offsets,
+        np.ascontiguousarray(pdf_ids, np.int32),
+        weights,
+        stats.occupancy,
+        stats.first,
+        stats.second,
+    )
     return GmmStats(stats.occupancy, stats.first, stats.second, loglike, float(weights.sum(dtype=np.float64)))

@@ -46,7 +46,7 @@ class Checkpoint:
             if state["key"] != self.key:
                 return None
             iteration = int(state["iteration"])
-            model = GmmHmm.load(self.folder / str(iteration))
+            model = GmmHmm.load(self.folder / str(iteration), self.folder)
             alignments = ArchiveReader(self.folder / str(iteration) / "ali.scp")
             transforms = ArchiveReader(self.folder / str(iteration) / "trans.scp")
             reports = tuple(IterationReport(**row) for row in state["reports"])
@@ -68,7 +68,9 @@ class Checkpoint:
             self.clear()  # of another training, whose state.json would speak for this one's files
         folder = self.folder / str(state.iteration)
         folder.mkdir(parents=True, exist_ok=True)
-        state.model.save(folder)
+        if not (self.folder / "tree.json").exists() or not (self.folder / "topology.json").exists():
+            state.model.save_structure(self.folder)
+        state.model.save_parameters(folder)
         with ArchiveWriter(folder, "ali") as writer:
             for key, alignment in state.alignments.items():
                 writer.write(key, alignment)

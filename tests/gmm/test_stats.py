@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from scipy.special import logsumexp
 from scipy.stats import norm
 
+from asrkit.core.errors import ModelError
 from asrkit.gmm.diag import DiagGmms, flat_start
 from asrkit.gmm.stats import GmmStats, accumulate
 from tests.gmm.models import random_gmms
@@ -76,3 +78,11 @@ def test_order_of_frames_does_not_matter_but_their_pdfs_do() -> None:
     assert_same(turned, accumulate(gmms, features, pdf_ids, weights))
     wrong = accumulate(gmms, features, (pdf_ids + 1) % 3, weights)
     assert abs(wrong.occupancy - turned.occupancy).max() > 0.1
+
+
+def test_pdfs_and_columns_that_the_model_lacks_are_refused() -> None:
+    gmms, features, pdf_ids, _ = case()
+    with pytest.raises(ModelError, match="pdfs from 3 to"):
+        accumulate(gmms, features, pdf_ids + 3)
+    with pytest.raises(ModelError, match="expects 5 columns"):
+        accumulate(gmms, features[:, :4], pdf_ids)

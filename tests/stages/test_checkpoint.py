@@ -63,7 +63,12 @@ def test_only_the_newest_state_stays(tmp_path: Path) -> None:
     checkpoint = Checkpoint(tmp_path, "key")
     for iteration in (1, 2, 10):
         checkpoint.save(make_state(iteration))
-    assert sorted(path.name for path in (tmp_path / "checkpoint").iterdir()) == ["10", "state.json"]
+    assert sorted(path.name for path in (tmp_path / "checkpoint").iterdir()) == [
+        "10",
+        "state.json",
+        "topology.json",
+        "tree.json",
+    ]
     loaded = checkpoint.load()
     assert loaded is not None
     assert loaded.iteration == 10
@@ -103,8 +108,8 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "state is not text": lambda folder: (folder / "state.json").write_bytes(b"\xff"),
     "model cut off": lambda folder: cut(folder / "3" / "model.safetensors"),
     "model gone": lambda folder: (folder / "3" / "model.safetensors").unlink(),
-    "tree gone": lambda folder: (folder / "3" / "tree.json").unlink(),
-    "topology cut off": lambda folder: cut(folder / "3" / "topology.json"),
+    "tree gone": lambda folder: (folder / "tree.json").unlink(),
+    "topology cut off": lambda folder: cut(folder / "topology.json"),
     "alignments cut off": lambda folder: cut(folder / "3" / "ali.ark"),
     "index gone": lambda folder: (folder / "3" / "ali.scp").unlink(),
 }
