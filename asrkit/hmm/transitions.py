@@ -10,7 +10,6 @@ The words are those of Kaldi's ``transition-model.h``:
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -178,24 +177,25 @@ class TransitionModel:
         Kaldi's TransitionModel::MleUpdate: states seen less than ``min_count`` times stay as they are; probabilities
         below ``floor`` are raised to it and the rest renormalised, three times over.
         """
-        new = self.log_probs.astype(np.float64)
-        gain = 0.0
-        total_count = 0.0
+        before = self.log_probs.astype(np.float64)
         states = self.tid_to_transition_state
         starts = np.flatnonzero(np.diff(states, prepend=states[0]))
-        for start, end in itertools.pairwise([*starts.tolist(), len(states)]):
-            counts = occupancy[start:end]
-            count = counts.sum()
-            total_count += count
-            if end - start < 2 or count <= 0 or count < config.min_count:
-                continue
-            probs = counts / count
-            for _ in range(3):
-                probs = np.maximum(probs / probs.sum(), config.floor)
-            probs /= probs.sum()
-            gain += float(counts @ (np.log(probs) - self.log_probs[start:end]))
-            new[start:end] = np.log(probs)
-        return TransitionModel(self.topology, self.triples, new.astype(np.float32)), gain, total_count
+        sizes = np.diff(starts, append=len(states))
+        counts = occupancy[starts[0] :]
+        totals = np.add.reduceat(counts, starts - starts[0])
+        changes = np.repeat((sizes > 1) & (totals > 0) & (totals >= config.min_count), sizes)
+
+        def normalised(values: NDArray[np.float64]) -> NDArray[np.float64]:
+            sums = np.add.reduceat(values, starts - starts[0])
+            return values / np.repeat(np.where(sums > 0, sums, 1.0), sizes)
+
+        probs = counts
+        for _ in range(3):
+            probs = np.maximum(normalised(probs), config.floor)
+        new = before.copy()
+        new[starts[0] :][changes] = np.log(normalised(probs)[changes])
+        gain = float(counts[changes] @ (new - before)[starts[0] :][changes])
+        return TransitionModel(self.topology, self.triples, new.astype(np.float32)), gain, float(totals.sum())
 
     def phone_segments(self, alignment: IntArray) -> list[tuple[int, int, int]]:
         """Cut an alignment of transition ids (T,) into phones: (phone, first frame, one past the last frame).
@@ -203,18 +203,17 @@ class TransitionModel:
         Graphs put a state's self-loops behind its forward arc (Kaldi's ``--reorder=true``), so a phone ends with the
         last self-loop that follows the arc which leaves it.
         """
-        final = self.is_final[alignment]
-        loop = self.is_self_loop[alignment]
+        final = self.is_final[alignment].tolist()
         states = self.tid_to_transition_state[alignment]
+        stays = np.zeros(len(alignment), bool)
+        stays[:-1] = self.is_self_loop[alignment[1:]] & (states[1:] == states[:-1])
         segments: list[tuple[int, int, int]] = []
-        begin = 0
-        for t in range(len(alignment)):
-            ended = t + 1 == len(alignment)
-            if not ended and (final[t] or (loop[t] and final[begin : t + 1].any())):
-                ended = not (loop[t + 1] and states[t + 1] == states[t])
-            if ended:
+        begin, left = 0, False
+        for t, held in enumerate(stays.tolist()):
+            left = left or final[t]
+            if (left and not held) or t + 1 == len(final):
                 segments.append((int(self.tid_to_phone[alignment[begin]]), begin, t + 1))
-                begin = t + 1
+                begin, left = t + 1, False
         return segments
 
 
