@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "make-lexicon": ("asrkit.cli.make_lexicon", "Look up or guess the pronunciations of a list of words."),
     "extract": ("asrkit.cli.extract", "Extract features and CMVN statistics of a data directory."),
     "train-gmm": ("asrkit.cli.train_gmm", "Train a GMM-HMM acoustic model."),
+    "adapt": ("asrkit.cli.adapt", "Adapt a trained GMM-HMM to a new speaker or domain (MAP)."),
     "write-inputs": (
         "asrkit.cli.write_inputs",
         "Write what a model sees, LDA, MLLT and fMLLR applied, as features.",

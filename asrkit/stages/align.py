@@ -305,7 +305,7 @@ def _align(aligner: Aligner, out: Path, options: RunOptions) -> StageResult:
     started = time.monotonic()
     outside = UnknownWords.of(aligner.data, aligner.known_words)
     if aligner.config.oov == "error":
-        outside.refuse(aligner.data.path)
+        outside.refuse(aligner.data.path / "text")
     failures: list[Failure] = []
     tally = _Tally()
     keys = aligner.order

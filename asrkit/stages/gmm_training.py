@@ -73,7 +73,17 @@ def open_corpus(data_path: Path, lang_path: Path, pipeline: PipelineConfig, opti
     TooManyFailedError
         Too many utterances lack features or a transcript.
     """
-    data_dir, lang = DataDir.load(data_path), Lang.load(lang_path)
+    return usable_corpus(DataDir.load(data_path), Lang.load(lang_path), pipeline, options)
+
+
+def usable_corpus(data_dir: DataDir, lang: Lang, pipeline: PipelineConfig, options: RunOptions) -> Corpus:
+    """Find the utterances that can be trained on; the transcripts need not be those of the directory.
+
+    Raises
+    ------
+    DataError, TooManyFailedError
+        See :func:`open_corpus`.
+    """
     features = ModelInputs(data_dir, pipeline, INPUT_CACHE_BYTES)
     keys: list[str] = []
     failures: list[Failure] = []
@@ -86,7 +96,7 @@ def open_corpus(data_path: Path, lang_path: Path, pipeline: PipelineConfig, opti
             failures.append(Failure(key, "empty transcript"))
         else:
             keys.append(key)
-    check_failures(failures, len(data_dir.utterances), options, data_path)
+    check_failures(failures, len(data_dir.utterances), options, data_dir.path)
     return Corpus(data_dir, lang, features, tuple(keys), tuple(failures))
 
 

@@ -188,8 +188,22 @@ def alignment_gmms(
 ) -> DiagGmms:
     """Return mixtures that fit unadapted inputs, Gaussian for Gaussian those of a speaker-adaptive model.
 
-    The posteriors of the Gaussians are taken from the adapted inputs, the statistics from the unadapted ones; no
-    Gaussian is removed (gmm-acc-stats-twofeats and gmm-est in Kaldi's steps/train_sat.sh).
+    No Gaussian is removed (gmm-est in Kaldi's steps/train_sat.sh).
+    """
+    stats = alignment_stats(model, adapted, unadapted, alignments, options)
+    return update(model.gmms, stats, replace(config, remove_starved=False))[0]
+
+
+def alignment_stats(
+    model: GmmHmm,
+    adapted: ModelInputs,
+    unadapted: ModelInputs,
+    alignments: Mapping[str, NDArray[np.int32]],
+    options: RunOptions,
+) -> GmmStats:
+    """Return the statistics of unadapted inputs, by posteriors of the Gaussians that adapted ones give.
+
+    Kaldi's gmm-acc-stats-twofeats.
     """
     pieces = chunks(sorted(alignments), UTTERANCES_AT_ONCE)
     job = functools.partial(_twofeats_chunk, model, adapted, unadapted, alignments)
@@ -197,7 +211,7 @@ def alignment_gmms(
     stats = GmmStats.zero(model.gmms)
     for piece in options.progress(results, total=len(pieces), label="alignment model"):
         stats = stats + piece
-    return update(model.gmms, stats, replace(config, remove_starved=False))[0]
+    return stats
 
 
 def _twofeats_chunk(

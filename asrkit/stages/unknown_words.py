@@ -59,13 +59,13 @@ class UnknownWords:
         """Return ``word <tab> count <tab> first utterance``, most frequent first."""
         return (f"{word}\t{count}\t{self.first[word]}" for word, count in self._ranked())
 
-    def refuse(self, where: Path) -> None:
-        """Raise a DataError where there are any."""
+    def refuse(self, text: Path, remedy: str = "give their pronunciations with --lexicon, or say --oov unk") -> None:
+        """Raise a DataError where the transcripts, of the file ``text``, have any."""
         if self.counts:
             raise DataError(
                 f"{self.num_words} words are not in the lexicon: {self._named()}",
-                where=where / "text",
-                remedy="give their pronunciations with --lexicon, or say --oov unk",
+                where=text,
+                remedy=remedy,
             )
 
     def warn(self, where: Path) -> None:
