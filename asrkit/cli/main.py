@@ -46,6 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "asrkit.cli.score_alignment",
         "Compare the phone boundaries of an alignment with hand labels.",
     ),
+    "info": ("asrkit.cli.info", "Say what a file or directory is, and its main facts."),
 }
 
 

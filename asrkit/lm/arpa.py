@@ -40,14 +40,20 @@ def read_arpa(path: Path | str) -> NgramModel:
         header, a line with too few or too many fields, a word without unigram, a value that is no number or
         positive, an n-gram listed twice, no ``<s>`` or ``</s>``, a damaged gzip stream.
     """
-    path = Path(path)
-    try:
-        with _open_bytes(path) as handle:
-            return _Reader(path, handle).read()
-    except (FileNotFoundError, IsADirectoryError):
-        raise FormatError("no such file", where=path) from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise FormatError(f"damaged gzip file: {error}", where=path) from None
+    with _reader(path) as reader:
+        return reader.read()
+
+
+def read_arpa_header(path: Path | str) -> list[int]:
+    """Return the numbers of n-grams that an ARPA file announces, by order from 1; nothing behind is read or checked.
+
+    Raises
+    ------
+    FormatError
+        With path and line: there is no such header.
+    """
+    with _reader(path) as reader:
+        return reader.header()
 
 
 def write_arpa(path: Path | str, model: NgramModel) -> None:
@@ -63,6 +69,18 @@ def write_arpa(path: Path | str, model: NgramModel) -> None:
         else:
             for block in _arpa_blocks(model):
                 raw.write(block)
+
+
+@contextmanager
+def _reader(path: Path | str) -> Iterator[_Reader]:
+    path = Path(path)
+    try:
+        with _open_bytes(path) as handle:
+            yield _Reader(path, handle)
+    except (FileNotFoundError, IsADirectoryError):
+        raise FormatError("no such file", where=path) from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise FormatError(f"damaged gzip file: {error}", where=path) from None
 
 
 @contextmanager

@@ -1,0 +1,50 @@
+"""Facts of a data directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from asrkit.core.archives import read_scp
+from asrkit.core.files import read_json
+from asrkit.data.datadir import DataDir
+from asrkit.stages.acoustic import INPUTS_FILE
+from asrkit.stages.subset import utterance_secs
+
+
+def data_facts(path: Path) -> dict[str, Any]:
+    """Return how much speech of whom there is, its transcripts and its features.
+
+    Raises
+    ------
+    DataError, FormatError
+        A table is damaged, or the lengths of utterances are asked of audio that is absent.
+    """
+    data = DataDir.load(path)
+    transcripts = [one.words for one in data.utterances.values() if one.words is not None]
+    facts: dict[str, Any] = {
+        "utterances": len(data.utterances),
+        "speakers": len(data.by_speaker()),
+        "recordings": len(data.recordings),
+        "segments": (path / "segments").exists(),
+        "hours": sum(utterance_secs(data).values()) / 3600,
+        "words": sum(map(len, transcripts)) if transcripts else None,
+        "word_types": len({word for words in transcripts for word in words}) if transcripts else None,
+        "features": _feature_facts(data) if (path / "feats.scp").exists() else None,
+    }
+    if (path / INPUTS_FILE).exists():
+        facts["inputs_of_another_model"] = read_json(path / INPUTS_FILE)
+    return facts
+
+
+def _feature_facts(data: DataDir) -> dict[str, Any]:
+    features = data.features()
+    front_end = read_json(data.path / "frontend.json") if (data.path / "frontend.json").exists() else {}
+    cmvn = data.path / "cmvn.scp"
+    return {
+        "utterances": len(features),
+        "dim": next((int(matrix.shape[1]) for matrix in features.values()), None),
+        "kind": front_end.get("kind"),
+        "frame_shift_ms": front_end.get("frame_shift_ms"),
+        "speakers_with_cmvn": len(read_scp(cmvn)) if cmvn.exists() else 0,
+    }
