@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from asrkit.core.archives import read_scp
+from asrkit.core.errors import AsrkitError
 from asrkit.core.files import read_json
 from asrkit.data.datadir import DataDir
 from asrkit.stages.acoustic import INPUTS_FILE
@@ -18,7 +19,7 @@ def data_facts(path: Path) -> dict[str, Any]:
     Raises
     ------
     DataError, FormatError
-        A table is damaged, or the lengths of utterances are asked of audio that is absent.
+        A table is damaged.
     """
     data = DataDir.load(path)
     transcripts = [one.words for one in data.utterances.values() if one.words is not None]
@@ -27,7 +28,7 @@ def data_facts(path: Path) -> dict[str, Any]:
         "speakers": len(data.by_speaker()),
         "recordings": len(data.recordings),
         "segments": (path / "segments").exists(),
-        "hours": sum(utterance_secs(data).values()) / 3600,
+        **_length(data),
         "words": sum(map(len, transcripts)) if transcripts else None,
         "word_types": len({word for words in transcripts for word in words}) if transcripts else None,
         "features": _feature_facts(data) if (path / "feats.scp").exists() else None,
@@ -35,6 +36,14 @@ def data_facts(path: Path) -> dict[str, Any]:
     if (path / INPUTS_FILE).exists():
         facts["inputs_of_another_model"] = read_json(path / INPUTS_FILE)
     return facts
+
+
+def _length(data: DataDir) -> dict[str, Any]:
+    """Return the hours of speech, or why nobody knows: without features they are asked of the audio."""
+    try:
+        return {"hours": sum(utterance_secs(data).values()) / 3600}
+    except AsrkitError as error:
+        return {"hours": None, "hours_unknown": str(error)}
 
 
 def _feature_facts(data: DataDir) -> dict[str, Any]:

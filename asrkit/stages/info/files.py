@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import struct
 import zlib
 from collections import Counter
 from collections.abc import Iterable
@@ -21,12 +22,17 @@ from asrkit.lm.arpa import read_arpa_header
 HEAD_BYTES = 4096
 
 
+def is_gzipped(path: Path) -> bool:
+    """Say whether a file begins as a gzip file does."""
+    with path.open("rb") as handle:
+        return handle.read(2) == b"\x1f\x8b"
+
+
 def head_of(path: Path) -> bytes:
     """Return the first bytes of a file, unpacked where it is gzipped."""
-    with path.open("rb") as handle:
-        raw = handle.read(HEAD_BYTES)
-    if not raw.startswith(b"\x1f\x8b"):
-        return raw
+    if not is_gzipped(path):
+        with path.open("rb") as handle:
+            return handle.read(HEAD_BYTES)
     try:
         with gzip.open(path) as packed:
             return packed.read(HEAD_BYTES)
@@ -45,8 +51,8 @@ def arpa_facts(path: Path) -> dict[str, Any]:
     return {
         "order": len(counts),
         "words": counts[0],
-        "ngrams": {str(order): count for order, count in enumerate(counts, 1)},
-        "gzipped": path.read_bytes()[:2] == b"\x1f\x8b",
+        "ngrams": counts,
+        "gzipped": is_gzipped(path),
         "megabytes": path.stat().st_size / 1e6,
     }
 
@@ -107,6 +113,8 @@ def container_facts(path: Path) -> dict[str, Any]:
 
 def is_index(path: Path) -> bool:
     """Say whether a file is an scp whose lines point into archives."""
+    if b"\0" in head_of(path):
+        return False
     try:
         locations = list(read_scp(path).values())
     except AsrkitError:
@@ -134,26 +142,20 @@ def archive_facts(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as handle:
             return _array_facts(load_ark(handle))
-    except (ValueError, AssertionError, EOFError) as error:
+    except (struct.error, IndexError, ValueError, AssertionError, EOFError) as error:
         raise FormatError(f"damaged or cut off ({error})", where=path, remedy="make the archive again") from None
 
 
 def _array_facts(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    kinds: Counter[str] = Counter()
-    rows, smallest, largest = 0, None, 0
+    """Count entries by what they are, and their rows (of a vector: its elements)."""
+    kinds: Counter[tuple[str, int | None]] = Counter()
+    lengths: list[int] = []
     for _, array in items:
-        kinds[_kind_of(np.asarray(array))] += 1
-        rows += len(array)
-        smallest = len(array) if smallest is None else min(smallest, len(array))
-        largest = max(largest, len(array))
+        kinds[str(array.dtype), array.shape[1] if array.ndim == 2 else None] += 1
+        lengths.append(len(array))
     return {
-        "entries": sum(kinds.values()),
-        "hold": dict(kinds),
-        "rows": rows,
-        "rows_of_an_entry": {"fewest": smallest or 0, "most": largest},
+        "entries": len(lengths),
+        "rows": sum(lengths),
+        "rows_of_an_entry": {"fewest": min(lengths, default=0), "most": max(lengths, default=0)},
+        "hold": [{"entries": number, "dtype": dtype, "columns": cols} for (dtype, cols), number in kinds.items()],
     }
-
-
-def _kind_of(array: np.ndarray) -> str:
-    """Return what an entry is in words; matrices with their columns."""
-    return f"{array.dtype} vectors" if array.ndim == 1 else f"{array.dtype} matrices of {array.shape[1]} columns"

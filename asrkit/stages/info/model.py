@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from asrkit.core.archives import read_scp
-from asrkit.core.config import to_mapping
 from asrkit.core.files import read_json
 from asrkit.features.frontend import FrontEnd
 from asrkit.hmm.tree import PDF_CLASS
@@ -18,6 +17,7 @@ from asrkit.lang.langdir import Lang
 from asrkit.lang.phones import WORD_POSITIONS
 from asrkit.stages.acoustic import INPUTS_FILE, AcousticModel, load_acoustic_model
 
+NO_PHONE = "(none)"
 PLACES = {-1: "left", 0: "centre", 1: "right"}
 
 
@@ -47,13 +47,16 @@ def model_facts(path: Path) -> dict[str, Any]:
 
 def _input_facts(loaded: AcousticModel) -> dict[str, Any]:
     """Return what stands before the mixtures: front end, pipeline, transforms."""
-    front_end, transform = loaded.front_end, loaded.model.input_transform
+    front_end, pipeline, transform = loaded.front_end, loaded.pipeline, loaded.model.input_transform
     return {
         "features": front_end.kind,
         "feature_dim": FrontEnd(front_end).dim,
         "sample_rate_hz": front_end.sample_rate_hz,
         "frame_shift_ms": front_end.frame_shift_ms,
-        "pipeline": to_mapping(loaded.pipeline),
+        "cmvn": pipeline.cmvn,
+        "norm_vars": pipeline.norm_vars,
+        "delta_order": pipeline.delta_order,
+        "splice": [pipeline.splice_left, pipeline.splice_right],
         "lda_mllt": None if transform is None else "x".join(map(str, transform.shape)),
         "fmllr": loaded.model.is_speaker_adaptive,
     }
@@ -87,12 +90,10 @@ def _report_facts(report: TreeReport, central: int, lang: Lang) -> dict[str, Any
 
 
 def _question(asked: AskedQuestion, central: int, lang: Lang) -> dict[str, Any]:
-    symbols, values = lang.phones.symbols, asked.values
-    state = asked.position == PDF_CLASS
     return {
-        "of": _plain_names(asked.phones, lang),
+        "of": _names(asked.phones, lang),
         "at": _place(asked.position, central),
-        "in": list(values) if state else [symbols[value] if value else "(none)" for value in values],
+        "in": list(asked.values) if asked.position == PDF_CLASS else _names(asked.values, lang),
         "gain": asked.gain,
         "frames": asked.num_frames,
     }
@@ -108,5 +109,13 @@ def _plain(phone: int, lang: Lang) -> str:
     return symbol[:-2] if lang.config.position_dependent and symbol[-2:] in WORD_POSITIONS else symbol
 
 
-def _plain_names(phones: Iterable[int], lang: Lang) -> list[str]:
-    return list(dict.fromkeys(_plain(phone, lang) for phone in phones))
+def _names(phones: Iterable[int], lang: Lang) -> list[str]:
+    """Return the symbols of phones; where all variants of one are among them, its own alone. 0 is no phone."""
+    wanted = set(phones)
+    names = [NO_PHONE] if 0 in wanted else []
+    for group in lang.shared_phones:
+        if wanted.issuperset(group):
+            names.append(_plain(group[0], lang))
+        else:
+            names += [lang.phones.symbols[phone] for phone in group if phone in wanted]
+    return names

@@ -17,8 +17,9 @@ def alignment_facts(path: Path) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "utterances": len(alignments),
         "frames": sum(len(one) for one in alignments.values()),
-        "formats": [form for form, name in forms.items() if (path / name).exists()],
     }
+    if formats := [form for form, name in forms.items() if (path / name).exists()]:
+        facts["formats"] = formats
     for name, listing in (("failed_utterances", "failed.txt"), ("unknown_words", "oov.txt")):
         if (path / listing).exists():
             facts[name] = len(read_lines(path / listing))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from asrkit.stages.info.kinds import Description, Facts
@@ -11,6 +11,9 @@ from asrkit.stages.info.kinds import Description, Facts
 WIDTH = 110
 NUM_ITEMS = 10
 NUM_IN_ITEM = 12
+NUM_FOLDERS = 4
+GLUE = "\u00a0"
+"""Between a name and its value, where no line may end."""
 
 
 def as_lines(description: Description) -> Iterator[str]:
@@ -33,12 +36,19 @@ def _record(name: str, record: Facts) -> Iterator[str]:
     failures = f", {record['failures']} failed" if record["failures"] else ""
     seed = "" if record["seed"] is None else f", seed {record['seed']}"
     yield f"made by asrkit {name}, finished {record['finished']} after {record['seconds']:.1f} s{seed}{failures}"
-    for folder, names in record["inputs"].items():
-        yield from _wrapped(f"  from {folder}: ", ", ".join(names))
+    inputs = list(record["inputs"].items())
+    for folder, names in inputs[:NUM_FOLDERS]:
+        yield from _wrapped(f"  from {folder}: ", _some(names))
+    if len(inputs) > NUM_FOLDERS:
+        yield f"  from {len(inputs) - NUM_FOLDERS} more folders (--json has all)"
     if record["changed_inputs"]:
-        yield from _wrapped("  changed since: ", ", ".join(record["changed_inputs"]))
+        yield from _wrapped("  changed since: ", _some(record["changed_inputs"]))
     yield from _wrapped("  figures: ", _inline(record["figures"]))
     yield from _wrapped("  with: ", _inline(record["versions"]))
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= NUM_IN_ITEM else f"{len(names)} files"
 
 
 def _block(facts: Mapping[str, Any], indent: str) -> Iterator[str]:
@@ -50,7 +60,8 @@ def _block(facts: Mapping[str, Any], indent: str) -> Iterator[str]:
             yield from _block(value, indent + "  ")
         elif isinstance(value, list) and any(isinstance(one, Mapping) for one in value):
             yield f"{indent}{name}"
-            yield from (f"{indent}  {_inline(one)}" for one in value[:NUM_ITEMS])
+            for one in value[:NUM_ITEMS]:
+                yield from _wrapped(f"{indent}  ", _inline(one))
             if len(value) > NUM_ITEMS:
                 yield f"{indent}  … and {len(value) - NUM_ITEMS} more (--json has all)"
         else:
@@ -64,9 +75,9 @@ def _inline(value: Any, most: int | None = NUM_IN_ITEM) -> str:
     if value is None:
         return "none"
     if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 1e5 else f"{value:.0f}"
+        return f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key.replace('_', ' ')} {_inline(one)}" for key, one in value.items()) or "none"
+        return ", ".join(f"{key.replace('_', ' ')}{GLUE}{_inline(one)}" for key, one in value.items()) or "none"
     if isinstance(value, list):
         return " ".join(map(_inline, value[:most])) + (" …" if len(value) > len(value[:most]) else "") or "none"
     return str(value)
@@ -74,11 +85,12 @@ def _inline(value: Any, most: int | None = NUM_IN_ITEM) -> str:
 
 def _wrapped(head: str, text: str) -> list[str]:
     """Return a head and a text, the text wrapped beside the head."""
-    return textwrap.wrap(
+    lines = textwrap.wrap(
         text,
         max(WIDTH, len(head) + 40),
         initial_indent=head,
         subsequent_indent=" " * min(len(head), 30),
         break_long_words=False,
         break_on_hyphens=False,
-    ) or [head.rstrip()]
+    )
+    return [line.replace(GLUE, " ") for line in lines] or [head.rstrip()]
