@@ -153,7 +153,7 @@ def adapt(
         *([transcripts] if transcripts else []),
     ]
     outputs = [
-        *model_files(out),
+        *(out / path.name for path in model_files(model_path)),
         *(out / "lang" / name for name in LANG_FILES),
         *(out / path.name for path in report),
         *(out / name for name in TRANSFORM_FILES if is_speaker_adaptive(model_path)),

@@ -196,6 +196,7 @@ def test_a_model_on_the_inputs_of_another_says_so_after_adaptation(planted: Worl
     write_json(world.data / "inputs.json", inputs)
     assert run(world, tmp_path / "out", *EASY, model=model).exit_code == 0
     assert read_json(tmp_path / "out" / "inputs.json") == inputs
+    assert "up to date" in run(world, tmp_path / "out", *EASY, model=model).output
 
 
 def test_hypotheses_in_place_of_transcripts(planted: World, tmp_path: Path) -> None:
