@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "g2p": ("asrkit.cli.g2p", "Print lexicon lines for words that no lexicon holds."),
     "make-lexicon": ("asrkit.cli.make_lexicon", "Look up or guess the pronunciations of a list of words."),
     "extract": ("asrkit.cli.extract", "Extract features and CMVN statistics of a data directory."),
+    "vtln": ("asrkit.cli.vtln", "Find each speaker's warp factor (vocal tract length normalisation)."),
     "train-gmm": ("asrkit.cli.train_gmm", "Train a GMM-HMM acoustic model."),
     "adapt": ("asrkit.cli.adapt", "Adapt a trained GMM-HMM to a new speaker or domain (MAP)."),
     "write-inputs": (

@@ -166,7 +166,8 @@ def _check_speaker_tables(data: RawDataDir) -> Iterator[Finding]:
         lacking = [speaker for speaker in speakers if speaker not in table.by_key]
         if lacking and not table.spec.partial:
             message = f"{len(lacking)} of {len(speakers)} speakers are not in {table.name}: {_some(lacking)}"
-            yield Finding("stale-features", str(table.path), message)
+            remedy = "" if table.spec.derived else "run `asrkit vtln` again, or add lines with a warp factor of 1"
+            yield Finding("stale-features", str(table.path), message, remedy=remedy)
 
 
 def _check_speaker_ids(utt2spk: Table) -> Iterator[Finding]:

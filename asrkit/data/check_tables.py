@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from asrkit.data.findings import Finding
 from asrkit.data.tables import REQUIRED, Entry, RawDataDir, Table, sort_key
+from asrkit.data.warps import EXPECTED, WARP_TABLES, parse_warp
 
-_NUMBERS = {"utt2num_frames": "a whole number", "utt2dur": "seconds", "utt2warp": "a number"}
+_NUMBERS = {"utt2num_frames": "a whole number", "utt2dur": "seconds"}
 
 
 def check_tables(data: RawDataDir) -> Iterator[Finding]:
@@ -66,6 +67,9 @@ def _check_form(table: Table) -> Iterator[Finding]:
         elif table.name in _NUMBERS:
             if not _is_number(entry.value, whole=table.name == "utt2num_frames"):
                 yield _bad_line(table, entry, f"expected an id and {_NUMBERS[table.name]}")
+        elif table.name in WARP_TABLES:
+            if parse_warp(entry.value) is None:
+                yield _bad_line(table, entry, f"expected an id and {EXPECTED}")
         elif spec.holds == "fields" and (not fields or (spec.num_fields or len(fields)) != len(fields)):
             number = "one field" if spec.num_fields == 1 else f"{spec.num_fields or 'one or more'} fields"
             yield _bad_line(table, entry, f"expected an id and {number}")

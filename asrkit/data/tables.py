@@ -56,6 +56,7 @@ SPECS: dict[str, TableSpec] = {
     "text_phones": TableSpec(holds="words", partial=True),
     "phones.ali": TableSpec(num_fields=3, partial=True, repeats=True),
     "spk2gender": TableSpec("speaker", partial=True),
+    "spk2warp": TableSpec("speaker"),
     "utt2lang": TableSpec(partial=True),
     "utt2uniq": TableSpec(partial=True),
     "utt2warp": TableSpec(partial=True),

@@ -27,7 +27,10 @@ LANG_FILES = ("phones.txt", "words.txt", "lexicon.txt", "lang.json")
 """What a model directory keeps of the lang directory it was trained with."""
 
 INPUTS_FILE = "inputs.json"
-"""Says that features are another model's inputs, and whose (see :mod:`asrkit.stages.model_inputs`)."""
+"""Says that features are another model's inputs, and whose (see :mod:`asrkit.stages.model_inputs`), or are warped."""
+
+WARPED = {"vtln": True}
+"""What it says of features that `asrkit extract` made with warp factors."""
 
 
 @dataclass(frozen=True)
@@ -171,13 +174,25 @@ def _check_inputs(model: Path, data: Path) -> None:
         raise ModelError(
             f"the features are {_described(found)}, the model {model} was trained on {_described(expected)}",
             where=data,
-            remedy="write them with `asrkit write-inputs` and the model that made those of the training"
-            if expected
-            else "give the data directory with the features as extracted",
+            remedy=_remedy(expected, found, data),
         )
 
 
+def _remedy(expected: Any, found: Any, data: Path) -> str:
+    if WARPED not in (expected, found):
+        return (
+            "write them with `asrkit write-inputs` and the model that made those of the training"
+            if expected
+            else "give the data directory with the features as extracted"
+        )
+    if expected == WARPED and not found:
+        return f"find the speakers' warp factors with `asrkit vtln {data} MODEL`, and extract the features again"
+    return "give a data directory without spk2warp and utt2warp" if not expected else "give the data of this model"
+
+
 def _described(inputs: Any) -> str:
+    if inputs == WARPED:
+        return "features warped for their speakers (VTLN)"
     if not isinstance(inputs, dict):
         return "features as extracted"
     return f"inputs of the model {str(inputs.get('model_sha256'))[:12]}{' with fMLLR' if inputs.get('fmllr') else ''}"

@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 
 from asrkit.core.archives import ArchiveWriter
 from asrkit.core.errors import AsrkitError, DataError
-from asrkit.core.files import write_lines
+from asrkit.core.files import write_json, write_lines
 from asrkit.core.jobs import chunks, map_in_order
 from asrkit.core.streams import random_stream
 from asrkit.data.audio import AudioInfo, audio_info, read_audio, resample, stream_audio
 from asrkit.data.datadir import DataDir, Utterance
+from asrkit.data.warps import WARP_TABLES, read_warps
 from asrkit.features.cmvn import CmvnStats
 from asrkit.features.frontend import FrontEnd, FrontEndConfig, load_front_end, save_front_end
+from asrkit.stages.acoustic import INPUTS_FILE, WARPED
 from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_failures, run_stage
 
 UTTERANCES_A_JOB = 8
@@ -64,10 +66,11 @@ def like(config: ExtractConfig, folder: Path) -> ExtractConfig:
 
 @dataclass(frozen=True)
 class _Recorded:
-    """An utterance and its audio file."""
+    """An utterance, its audio file, and its own warp factor where it has one."""
 
     utterance: Utterance
     audio: Path
+    warp: float | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ class _Extractor:
             utterance = source.utterance
             samples, rate_hz = read_audio(source.audio, utterance.start_secs, utterance.end_secs)
             samples = resample(samples, rate_hz, self.front_end.config.sample_rate_hz)
-            features = self.front_end.compute(samples, self._stream(utterance))
+            features = self.front_end.compute(samples, self._stream(utterance), source.warp)
             if not len(features):
                 raise self._too_short(len(samples), source)
             _check_finite(features, source)
@@ -115,7 +118,7 @@ class _Extractor:
         rate_hz = self.front_end.config.sample_rate_hz
         if info.sample_rate_hz != rate_hz:
             samples = _resampled(samples, info.sample_rate_hz, rate_hz)
-        for features in self.front_end.compute_blocks(samples, self._stream(source.utterance)):
+        for features in self.front_end.compute_blocks(samples, self._stream(source.utterance), source.warp):
             _check_finite(features, source)
             yield features
 
@@ -131,9 +134,7 @@ class _Extractor:
         return info
 
     def _stream(self, utterance: Utterance) -> np.random.Generator | None:
-        if self.front_end.config.dither == 0:
-            return None
-        return random_stream(self.seed, "dither", utterance.utterance_id)
+        return dither_stream(self.front_end.config, self.seed, utterance.utterance_id)
 
     def _too_short(self, num_samples: int, source: _Recorded) -> DataError:
         config = self.front_end.config
@@ -142,6 +143,11 @@ class _Extractor:
             where=source.audio,
             remedy="leave the utterance out, or set snip_edges=false",
         )
+
+
+def dither_stream(config: FrontEndConfig, seed: int, utterance_id: str) -> np.random.Generator | None:
+    """Return the noise of an utterance; None without dither."""
+    return None if config.dither == 0 else random_stream(seed, "dither", utterance_id)
 
 
 def _duration_secs(utterance: Utterance, info: AudioInfo) -> float:
@@ -183,7 +189,8 @@ def _check_finite(features: NDArray[np.float32], source: _Recorded) -> None:
 def extract(path: Path, config: ExtractConfig, options: RunOptions) -> StageReport:
     """Extract the features of a data directory into it.
 
-    Writes ``feats.scp``/``.ark``, ``cmvn.scp``/``.ark``, ``utt2num_frames`` and ``frontend.json``.
+    Writes ``feats.scp``/``.ark``, ``cmvn.scp``/``.ark``, ``utt2num_frames`` and ``frontend.json``. Where there are warp
+    factors (``spk2warp``, ``utt2warp``), the features are warped by them and ``inputs.json`` says so.
 
     Parameters
     ----------
@@ -201,11 +208,12 @@ def extract(path: Path, config: ExtractConfig, options: RunOptions) -> StageRepo
         Too many utterances are unreadable, too short, or of another sampling rate. Nothing is written then.
     """
     data = DataDir.load(path)
-    tables = [path / name for name in ("wav.scp", "utt2spk", "segments")]
-    recorded = [_Recorded(u, data.audio_path(u)) for _, u in sorted(data.utterances.items())]
+    tables = [path / name for name in ("wav.scp", "utt2spk", "segments", *WARP_TABLES)]
+    warps = read_warps(data)
+    recorded = [_Recorded(u, data.audio_path(u), warps.get(key)) for key, u in sorted(data.utterances.items())]
     audio = list(dict.fromkeys(source.audio for source in recorded))
     outputs = [path / f"{name}.{kind}" for name in ("feats", "cmvn") for kind in ("ark", "scp")]
-    outputs += [path / "utt2num_frames", path / "frontend.json"]
+    outputs += [path / "utt2num_frames", path / "frontend.json", *([path / INPUTS_FILE] if warps else [])]
     return run_stage(
         "extract",
         path,
@@ -245,6 +253,10 @@ def _run(data: DataDir, recorded: list[_Recorded], config: ExtractConfig, option
             writer.write(key, value.to_matrix())
     write_lines(data.path / "utt2num_frames", (f"{key} {count}" for key, count in num_frames.items()))
     save_front_end(data.path, config.front_end)
+    if any(source.warp is not None for source in recorded):
+        write_json(data.path / INPUTS_FILE, WARPED)
+    else:
+        (data.path / INPUTS_FILE).unlink(missing_ok=True)
     frames = sum(num_frames.values())
     figures = {
         "utterances": len(num_frames),

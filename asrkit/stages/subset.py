@@ -10,7 +10,7 @@ from asrkit.data.audio import audio_info, segment_samples
 from asrkit.data.datadir import DataDir
 from asrkit.data.subset import SubsetConfig, choose_utterances, write_subset
 from asrkit.data.tables import SPECS
-from asrkit.stages.acoustic import copy_file
+from asrkit.stages.acoustic import INPUTS_FILE, copy_file
 from asrkit.stages.record import RunOptions, StageReport, StageResult, run_stage
 
 
@@ -39,7 +39,7 @@ def subset(
     if out.resolve() in (path.resolve(), *([] if without is None else [without.resolve()])):
         raise DataError("OUT is one of the directories that are read", where=out, remedy="name another directory")
     tables = [path / name for name in SPECS if (path / name).exists()]
-    front_end = [path / "frontend.json"] if (path / "frontend.json").exists() else []
+    front_end = [path / name for name in ("frontend.json", INPUTS_FILE) if (path / name).exists()]
     inputs = [*tables, *front_end, *(one for one in (utterances, without and without / "utt2spk") if one is not None)]
 
     def body() -> StageResult:
