@@ -26,9 +26,9 @@ class WarpStats:
 
         score = sum of log p(y) + n · ½ log det cov(y)
 
-    is, but for a constant of the speaker, the log-likelihood of x under the model seen through the map, and the same
-    for y as for any B y + c. (Uebel and Woodland 1999 reach the same end by normalising variances.) Read otherwise,
-    it is the log ratio of the model's likelihood and that of the best single Gaussian.
+    is, but for a constant of the speaker, the log-likelihood of x under the model seen through the map. (Uebel and
+    Woodland 1999 reach the same end by normalising variances.) Read otherwise, it is the log ratio of the model's
+    likelihood and that of the single Gaussian that fits y best, which no scaling changes.
 
     Attributes
     ----------

@@ -23,6 +23,7 @@ from asrkit.features.cmvn import CmvnStats
 from asrkit.features.frontend import FrontEnd, check_front_end, load_front_end
 from asrkit.features.pipeline import FeaturePipeline
 from asrkit.features.transform import apply_affine
+from asrkit.gmm.collapse import collapse
 from asrkit.gmm.training import Scales, align_utterance
 from asrkit.gmm.warp_stats import WarpStats
 from asrkit.graph.training import TrainingGraphCompiler
@@ -54,12 +55,16 @@ class VtlnConfig:
     num_passes : int
         The first pass aligns unwarped features, each further one the features warped as the pass before found best
         (it ends where nothing changes). Within a pass all warps are compared on one alignment.
+    single_gaussians : bool
+        Score with one Gaussian in place of each mixture (see :mod:`asrkit.gmm.collapse`): a mixture of a model that
+        was trained on these very speakers, unwarped, fits each of them as they are. Alignment has the mixtures.
     silence_weight : float
         Weight of frames of silence phones, 0 to 1: what is heard there is the room more than the speaker.
     min_frames : int
         A speaker with fewer frames (weighted as above) keeps the factor 1.
     max_secs : float
-        Speech of a speaker that is looked at, the utterances in the order of their ids; 0: all of it.
+        Speech of a speaker that is looked at, the utterances in the order of their ids; 0: all of it. A second takes
+        about 0.3 MB of memory.
     beam, retry_beam, acoustic_scale : float
         Of the alignment, see :class:`asrkit.hmm.viterbi.AlignConfig`.
     """
@@ -68,6 +73,7 @@ class VtlnConfig:
     max_warp: float = 1.2
     step: float = 0.02
     num_passes: int = 2
+    single_gaussians: bool = True
     silence_weight: float = 0.0
     min_frames: int = 200
     max_secs: float = 300.0
@@ -240,6 +246,7 @@ class WarpSearch:
         self.front_end = FrontEnd(model.front_end)
         self.pipeline = FeaturePipeline(model.pipeline)
         self.gmms = model.model.alignment_gmms or model.model.gmms
+        self.scoring = collapse(self.gmms) if config.single_gaussians else self.gmms
         self.by_speaker = data.by_speaker()
         self._compiler = TrainingGraphCompiler(lang, model.tree, model.transitions)
 
@@ -249,9 +256,10 @@ class WarpSearch:
         failures: dict[str, str] = {}
         samples = self._read(speaker, failures)
         graphs = {key: self._graph(key) for key in samples}
+        inputs = {warp: self.inputs(samples, warp) for warp in warps}
         best, found = 1.0, SpeakerWarp(speaker, 1.0, 0, 0)
         for _ in range(config.num_passes):
-            beliefs = self._align(self.inputs(samples, best), graphs, failures)
+            beliefs = self._align(inputs[best], graphs, failures)
             count = sum(float(one.weights.sum(dtype=np.float64)) for one in beliefs.values())
             found = SpeakerWarp(speaker, 1.0, len(beliefs), round(count))
             needed = max(config.min_frames, 2 * self.gmms.dim)
@@ -259,7 +267,7 @@ class WarpSearch:
                 reason = f"{count:.0f} frames of speech are too few, {needed} are needed"
                 found = replace(found, reason=reason)
                 break
-            stats = [self._stats(self.inputs(samples, warp), beliefs) for warp in warps]
+            stats = [self._stats(inputs[warp], beliefs) for warp in warps]
             # Of equal ones the factor nearest to 1.
             place = max(range(len(warps)), key=lambda i: (stats[i].score, -abs(warps[i] - 1.0)))
             loglikes = tuple(one.loglike / one.count for one in stats)
@@ -327,7 +335,7 @@ class WarpSearch:
     def _stats(self, inputs: Mapping[str, FloatArray], beliefs: Mapping[str, PdfPosteriors]) -> WarpStats:
         total = WarpStats.zero(self.gmms.dim)
         for key, one in beliefs.items():
-            total = total + WarpStats.of(self.gmms, inputs[key], one.pdf_ids, one.weights)
+            total = total + WarpStats.of(self.scoring, inputs[key], one.pdf_ids, one.weights)
         return total
 
 

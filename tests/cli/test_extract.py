@@ -95,6 +95,55 @@ def test_second_run_does_nothing_and_a_changed_option_runs_again(data: Path) -> 
     assert "bob-1.wav changed" in run(data, "--set", "kind=fbank").output
 
 
+def test_warps_of_speakers_are_those_of_their_utterances(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(data).exit_code == 0
+    unwarped, plain = entries(data), (data / "feats.ark").read_bytes()
+    assert not (data / "inputs.json").exists()
+    warps = {"ann": 0.9, "bob": 1, "cy": 1.12}
+    write_lines(data / "spk2warp", (f"{key} {warp}" for key, warp in warps.items()))
+    result = run(data)
+    assert "spk2warp changed" in result.output
+    front_end = FrontEnd(FrontEndConfig())
+    for key, matrix in entries(data).items():
+        samples, _ = read_audio(data / "audio" / f"{key}.wav")
+        assert np.array_equal(matrix, front_end.compute(samples, vtln_warp=warps[key.split("-")[0]]))
+        assert np.array_equal(matrix, unwarped[key]) == key.startswith("bob")
+    by_speaker = [(data / f"{name}.ark").read_bytes() for name in ("feats", "cmvn")]
+    assert read_json(data / "inputs.json") == {"vtln": True}
+    assert "up to date" in run(data).stdout
+
+    (data / "spk2warp").unlink()
+    write_lines(data / "utt2warp", (f"{key} {warps[key.split('-')[0]]}" for key in SECONDS))
+    assert run(data).exit_code == 0
+    assert [(data / f"{name}.ark").read_bytes() for name in ("feats", "cmvn")] == by_speaker
+    # Long recordings, and utt2warp against spk2warp.
+    monkeypatch.setattr(stage, "STREAMED_SECS", 0.5)
+    write_lines(data / "spk2warp", (f"{key} 0.8" for key in warps))
+    assert run(data, "--force").exit_code == 0
+    assert [(data / f"{name}.ark").read_bytes() for name in ("feats", "cmvn")] == by_speaker
+    for name in ("spk2warp", "utt2warp"):
+        (data / name).unlink()
+    assert run(data).exit_code == 0
+    assert (data / "feats.ark").read_bytes() == plain
+    assert not (data / "inputs.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("spk2warp", "ann 1\nbob 0.9\n", r"no warp factor of speaker 'cy'.*asrkit vtln"),
+        ("spk2warp", "ann 1\nbob 12\ncy 1\n", r"spk2warp:2.*a warp factor from 0\.5 to 2, found 'bob 12'"),
+        ("utt2warp", "ann-2 nan\n", r"utt2warp:1.*found 'ann-2 nan'"),
+    ],
+)
+def test_damaged_warps_are_refused(data: Path, name: str, text: str, message: str) -> None:
+    (data / name).write_text(text)
+    result = run(data)
+    assert result.exit_code == 1
+    assert re.search(message, result.stderr)
+    assert not (data / "feats.scp").exists()
+
+
 def test_statistics_per_utterance(data: Path) -> None:
     assert run(data, "--set", "cmvn=utterance").exit_code == 0
     assert list(entries(data, "cmvn")) == list(SECONDS)

@@ -65,3 +65,12 @@ def test_mistakes_give_one_clean_line(tmp_path: Path) -> None:
         assert result.exit_code == 1
         assert message in result.stderr
         assert not (tmp_path / "part").exists()
+
+
+def test_what_the_features_are_comes_along(tmp_path: Path) -> None:
+    make_data_dir(tmp_path / "full", features=True)
+    (tmp_path / "full" / "spk2warp").write_text("spk1 0.92\nspk2 1.04\n")
+    (tmp_path / "full" / "inputs.json").write_text('{"vtln": true}\n')
+    assert run(tmp_path / "full", tmp_path / "part", "--num", 2).exit_code == 0
+    assert (tmp_path / "part" / "spk2warp").read_text() == "spk1 0.92\n"
+    assert (tmp_path / "part" / "inputs.json").read_text() == '{"vtln": true}\n'

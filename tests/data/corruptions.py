@@ -210,6 +210,10 @@ CORRUPTIONS: dict[str, Corruption] = {
     "speaker-only-in-cmvn": Corruption(
         "unknown-id", in_file("cmvn.scp", lambda lines: [*lines, "zoe x.ark:4"]), mended=True, made=FEATURES
     ),
+    "speaker-without-warp": Corruption(
+        "stale-features", lambda path, key: void((path / "spk2warp").write_text("spk1 1.04\n"))
+    ),
+    "implausible-warp": Corruption("bad-line", lambda path, key: void((path / "utt2warp").write_text(f"{key} 10.4\n"))),
     "unknown-recording": Corruption(
         "missing-recording",
         in_line("segments", lambda line: line.replace("-rec", "-other")),

@@ -112,11 +112,13 @@ def test_an_utterance_goes_from_every_file_with_its_reason(tmp_path: Path) -> No
 def test_a_speaker_without_utterances_goes_too(tmp_path: Path) -> None:
     make_data_dir(tmp_path, num_speakers=3, num_utterances=2)
     (tmp_path / "spk2gender").write_text("spk1 f\nspk2 m\nspk3 f\n")
+    (tmp_path / "spk2warp").write_text("spk1 0.9\nspk2 1\nspk3 0.94\n")
     edit(tmp_path / "utt2spk", lambda lines: [line for line in lines if "spk2" not in line])
     done, left = mend(tmp_path)
     assert not left.findings
     assert sorted(done.removed) == ["spk2-utt1", "spk2-utt2"]
     assert (tmp_path / "spk2gender").read_text() == "spk1 f\nspk3 f\n"
+    assert (tmp_path / "spk2warp").read_text() == "spk1 0.9\nspk3 0.94\n"
     assert "spk2 " not in (tmp_path / "spk2utt").read_text()
 
 

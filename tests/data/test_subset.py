@@ -63,6 +63,7 @@ def test_without_leaves_the_rest_and_nothing_is_an_error(data: DataDir) -> None:
 def test_all_tables_come_along_and_features_are_found(tmp_path: Path, segments: bool) -> None:
     full = make_data_dir(tmp_path / "full", features=True, segments=segments)
     (tmp_path / "full" / "spk2gender").write_text("spk1 f\nspk2 m\n")
+    (tmp_path / "full" / "spk2warp").write_text("spk1 0.92\nspk2 1.04\n")
     keep = {"spk2-utt1", "spk2-utt3"}
     write_subset(full, keep, tmp_path / "deep" / "part")
     part = DataDir.load(tmp_path / "deep" / "part")
@@ -74,6 +75,7 @@ def test_all_tables_come_along_and_features_are_found(tmp_path: Path, segments: 
     np.testing.assert_array_equal(part.features("cmvn")["spk2"], full.features("cmvn")["spk2"])
     assert set(part.features("cmvn")) == {"spk2"}
     assert list(read_lines(part.path / "spk2gender")) == ["spk2 m"]
+    assert list(read_lines(part.path / "spk2warp")) == ["spk2 1.04"]
     assert list(read_lines(part.path / "spk2utt")) == ["spk2 spk2-utt1 spk2-utt3"]
     assert {line.split()[0] for line in read_lines(part.path / "utt2num_frames")} == keep
 

@@ -239,6 +239,21 @@ def test_frames_are_held_against_the_audio_where_no_file_counts_them(tmp_path: P
     assert "has 30 frames, expected about 55 for 0.55 s" in finding.message
 
 
+def test_warp_factors_name_line_and_remedy(tmp_path: Path) -> None:
+    make_data_dir(tmp_path)
+    (tmp_path / "spk2warp").write_text("spk1 0.92\nspk2 fast\n")
+    (finding,) = validate(tmp_path).findings
+    assert finding.where == f"{tmp_path / 'spk2warp'}:2"
+    assert finding.message == "expected an id and a warp factor from 0.5 to 2, found 'spk2 fast'"
+    (tmp_path / "spk2warp").write_text("spk1 0.92\n")
+    (finding,) = validate(tmp_path).findings
+    assert finding.message == "1 of 2 speakers are not in spk2warp: 'spk2'"
+    assert "asrkit vtln" in finding.remedy
+    (tmp_path / "spk2warp").write_text("spk1 0.92\nspk2 1\n")
+    (tmp_path / "utt2warp").write_text("spk2-utt1 1.1\n")  # need not have all
+    assert not validate(tmp_path).findings
+
+
 def test_text_that_is_decomposed_throughout_is_not_mixed(tmp_path: Path) -> None:
     for form in ("NFC", "NFD"):
         words = [unicodedata.normalize(form, word) for word in ("née", "été", "ok")]

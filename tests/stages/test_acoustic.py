@@ -11,6 +11,7 @@ import pytest
 
 from asrkit.core.container import load_model, save_model
 from asrkit.core.errors import AsrkitError, FormatError, ModelError
+from asrkit.core.files import write_json
 from asrkit.features.config import FrontEndConfig
 from asrkit.features.frontend import save_front_end
 from asrkit.features.pipeline import PipelineConfig
@@ -152,6 +153,20 @@ def test_features_of_another_front_end_are_refused(folder: Path, tmp_path: Path)
     save_front_end(data.path, FrontEndConfig(num_ceps=5, sample_rate_hz=16000))
     with pytest.raises(ModelError, match="sample_rate_hz"):
         load_acoustic_model(folder).inputs(data)
+
+
+def test_warped_and_unwarped_features_are_told_apart(folder: Path, tmp_path: Path, lang: Lang) -> None:
+    raw, warped = make_data_dir(tmp_path / "raw", features=True), make_data_dir(tmp_path / "warped", features=True)
+    for data in (raw, warped):
+        save_front_end(data.path, FRONT_END)
+    write_json(warped.path / "inputs.json", {"vtln": True})
+    save_model_folder(tmp_path / "on-warped", FRONT_END, PIPELINE, tmp_path / "lang", make_model(lang), warped.path)
+    plain, on_warped = load_acoustic_model(folder), load_acoustic_model(tmp_path / "on-warped")
+    assert len(plain.inputs(raw)) == len(on_warped.inputs(warped)) == len(raw.utterances)
+    with pytest.raises(ModelError, match=r"as extracted, the model .* warped for their speakers.*`asrkit vtln"):
+        on_warped.inputs(raw)
+    with pytest.raises(ModelError, match=r"warped for their .* features as extracted.*without spk2warp"):
+        plain.inputs(warped)
 
 
 def test_a_pipeline_that_is_no_object_is_named(tmp_path: Path) -> None:
