@@ -20,7 +20,7 @@ class Warp:
     Attributes
     ----------
     factor : float
-        Warp factor; > 1 compresses the frequency axis of the speech (a shorter vocal tract).
+        Warp factor; > 1 moves what is heard up the mel scale (a longer vocal tract), < 1 down (a shorter one).
     low_hz, high_hz : float
         Edges of the filterbank.
     vtln_low_hz, vtln_high_hz : float
