@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from asrkit.graph.fst import FstArrays
 from asrkit.lang.langdir import Lang
+from asrkit.lang.silence import Weights
 
 
 def lexicon_fst(lang: Lang, disambiguated: bool) -> FstArrays:
@@ -16,7 +18,8 @@ def lexicon_fst(lang: Lang, disambiguated: bool) -> FstArrays:
 
     Input labels are phone ids, output labels word ids. A word's cost is minus the log of its pronunciation's
     probability; going through the optional silence costs -log(silence_probability), passing by it
-    -log(1 - silence_probability).
+    -log(1 - silence_probability). Where the language has silence probabilities by pronunciation, L has them
+    (``make_lexicon_fst_silprob.py``), see :class:`asrkit.lang.silence.SilenceModel`.
 
     Parameters
     ----------
@@ -24,7 +27,6 @@ def lexicon_fst(lang: Lang, disambiguated: bool) -> FstArrays:
         L_disambig: with the disambiguation symbols behind pronunciations that need one and behind the optional
         silence, and a loop that lets the grammar's ``#0`` through.
     """
-    prob = lang.config.silence_probability
     entries = lang.lexicon
     pronunciations = [entry.phones for entry in entries]
     if disambiguated:
@@ -32,6 +34,9 @@ def lexicon_fst(lang: Lang, disambiguated: bool) -> FstArrays:
         pronunciations = [
             (*entry.phones, first + entry.disambiguation) if entry.disambiguation else entry.phones for entry in entries
         ]
+    if lang.trained_silence is not None:
+        return _with_trained_silence(lang, pronunciations, disambiguated)
+    prob = lang.config.silence_probability
     sizes = np.array([len(phones) for phones in pronunciations])
     phones = np.fromiter(itertools.chain.from_iterable(pronunciations), dtype=np.int64, count=int(sizes.sum()))
     words = np.array([entry.word_id for entry in entries])
@@ -76,3 +81,39 @@ def _silence_arcs(
     if not disambiguated:
         return [*arcs, (2, lang.optional_silence, 0, 1, 0.0)]
     return [*arcs, (2, lang.optional_silence, 0, 3, 0.0), (3, lang.inventory.disambiguation[-1], 0, 1, 0.0)]
+
+
+_JOINED, _SILENT = 1, 2
+
+
+def _with_trained_silence(lang: Lang, pronunciations: Sequence[tuple[int, ...]], disambiguated: bool) -> FstArrays:
+    """Return L whose loop has two states, behind no silence and behind silence, so that a word knows what it follows.
+
+    A silence stands on the arc into the second state, its disambiguation symbol on the arc into the first: so each
+    of the two ways on begins with a label of its own.
+    """
+    assert lang.optional_silence is not None
+    label = (lang.inventory.disambiguation[-1] if disambiguated else 0, lang.optional_silence)
+    loops = (_JOINED, _SILENT)
+    arcs: list[tuple[int, int, int, int, float]] = []  # (src, ilabel, olabel, dst, cost)
+
+    def leave(state: int, weights: Weights) -> None:
+        arcs.extend((state, label[i], 0, loops[i], -weights[i]) for i in (0, 1))
+
+    leave(0, lang.silence.start_weights)
+    num_states = 3
+    for entry, phones in zip(lang.lexicon, pronunciations, strict=True):
+        for loop, weight in zip(loops, entry.before, strict=True):
+            arcs.append((loop, phones[0], entry.word_id, num_states, -weight - entry.log_probability))
+        for phone in phones[1:]:
+            arcs.append((num_states, phone, 0, num_states + 1, 0.0))
+            num_states += 1
+        leave(num_states, entry.after)
+        num_states += 1
+    if disambiguated:
+        back_off = lang.inventory.disambiguation[0], lang.words.ids["#0"]
+        arcs.extend((loop, *back_off, loop, 0.0) for loop in loops)
+    final = np.full(num_states, np.inf)
+    final[list(loops)] = -np.array(lang.silence.end_weights)
+    src, ilabel, olabel, dst, cost = (np.array(column) for column in zip(*arcs, strict=True))
+    return FstArrays.from_arcs(0, final, src, ilabel, olabel, cost, dst)

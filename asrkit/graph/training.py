@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +14,7 @@ from asrkit.hmm.state_graph import StateGraph
 from asrkit.hmm.transitions import TransitionModel
 from asrkit.hmm.tree import ContextTree
 from asrkit.lang.langdir import Lang
+from asrkit.lang.silence import Weights
 
 END = -1
 
@@ -89,10 +89,6 @@ class TrainingGraphCompiler:
         self.tree = tree
         self.transitions = transitions
         self._hmms: dict[tuple[int, ...], _Hmm] = {}
-        self._silence_weights: tuple[float, float] | None = None
-        if lang.optional_silence is not None:
-            probability = lang.config.silence_probability
-            self._silence_weights = (math.log(probability), math.log1p(-probability))
 
     def compile(self, word_ids: Sequence[int] | NDArray[np.int32]) -> StateGraph:
         """Return the graph of a transcript.
@@ -122,40 +118,42 @@ class TrainingGraphCompiler:
     def phone_graph(self, word_ids: Iterable[int]) -> PhoneGraph:
         """Return the phone sequences of a transcript, optional silence included."""
         graph = PhoneGraph()
-        frontier = self._boundary(graph, [(graph.first, 0.0)])
+        silence = self.lang.silence
+        frontier = self._boundary(graph, [(graph.first, silence.start_weights)])
         for word in word_ids:
             entries = self.lang.entries_of_word.get(word)
             if entries is None:
                 raise GraphError(f"word id {word} has no pronunciation", remedy="use Lang.transcript_ids")
-            ends: list[tuple[list[tuple[int, float]], float]] = []
+            ends: list[tuple[list[tuple[int, float]], Weights]] = []
             for entry in entries:
                 node = graph.add(entry.phones[0])
-                for arcs, weight in frontier:
-                    arcs.append((node, weight + entry.log_probability))
+                for arcs, weight, silent in frontier:
+                    arcs.append((node, weight + entry.before[silent] + entry.log_probability))
                 for phone in entry.phones[1:]:
                     follower = graph.add(phone)
                     graph.next[node].append((follower, 0.0))
                     node = follower
-                ends.append((graph.next[node], 0.0))
+                ends.append((graph.next[node], entry.after))
             frontier = self._boundary(graph, ends)
-        for arcs, weight in frontier:
-            arcs.append((END, weight))
+        for arcs, weight, silent in frontier:
+            arcs.append((END, weight + silence.end_weights[silent]))
         if not graph.phones:
             raise GraphError("the transcript is empty, and the language has no optional silence")
         return graph
 
     def _boundary(
-        self, graph: PhoneGraph, ends: list[tuple[list[tuple[int, float]], float]]
-    ) -> list[tuple[list[tuple[int, float]], float]]:
-        """Put optional silence behind loose ends (lists of arcs to append to, weight so far); return the new ends."""
-        if self._silence_weights is None:
-            return ends
-        assert self.lang.optional_silence is not None
-        with_silence, without = self._silence_weights
+        self, graph: PhoneGraph, ends: list[tuple[list[tuple[int, float]], Weights]]
+    ) -> list[tuple[list[tuple[int, float]], float, bool]]:
+        """Put optional silence behind loose ends (lists of arcs to append to, weights without silence and with it).
+
+        Returns the new ends: arcs, weight so far, whether silence was there.
+        """
+        if self.lang.optional_silence is None:
+            return [(arcs, 0.0, False) for arcs, _ in ends]
         silence = graph.add(self.lang.optional_silence)
-        for arcs, weight in ends:
-            arcs.append((silence, weight + with_silence))
-        return [*((arcs, weight + without) for arcs, weight in ends), (graph.next[silence], 0.0)]
+        for arcs, (_, with_silence) in ends:
+            arcs.append((silence, with_silence))
+        return [*((arcs, without, False) for arcs, (without, _) in ends), (graph.next[silence], 0.0, True)]
 
     def _expand(self, nodes: list[_Node], first: list[tuple[int, float]]) -> StateGraph:
         """Replace phones in context by their HMMs. State 0 is the start."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from asrkit.core.errors import ModelError
 from asrkit.hmm.transitions import TransitionModel
 from asrkit.lang.langdir import Lang
+from asrkit.lang.silence import Weights
 
 IntArray = NDArray[np.int32]
 
@@ -106,25 +106,27 @@ def find_words(phones: Sequence[int], word_ids: Sequence[int], lang: Lang) -> li
     pronunciations and silences is the one that the search took; among equally probable ones each word takes the
     pronunciation that comes first in the lexicon, and silence comes last.
     """
-    # A reading so far: (log probability, its last step), by the number of phones read.
     trail: list[tuple[int, int, int, int]] = []  # (step before, variant or _SILENCE, first phone, last phone)
-    readings: dict[int, tuple[float, int]] = _with_silence({0: (0.0, -1)}, phones, lang, trail)
+    ends: list[_Reading] = [(0, 0.0, -1, lang.silence.start_weights)]
     for word in word_ids:
-        longer: dict[int, tuple[float, int]] = {}
-        for at, (score, step) in readings.items():
+        readings = _with_silence(ends, phones, lang, trail)
+        ends = []
+        for (at, silent), (score, step) in readings.items():
             for variant, entry in enumerate(lang.entries_of_word.get(word, ())):
                 end = at + len(entry.phones)
-                if tuple(phones[at:end]) != entry.phones:
-                    continue
-                better = score + entry.log_probability
-                if end not in longer or better > longer[end][0]:
-                    longer[end] = (better, len(trail))
+                if tuple(phones[at:end]) == entry.phones:
+                    ends.append((end, score + entry.before[silent] + entry.log_probability, len(trail), entry.after))
                     trail.append((step, variant, at, end))
-        readings = _with_silence(longer, phones, lang, trail)
-    if len(phones) not in readings:
+    last = lang.silence.end_weights
+    whole = [
+        (score + last[silent], step)
+        for (at, silent), (score, step) in _with_silence(ends, phones, lang, trail).items()
+        if at == len(phones)
+    ]
+    if not whole:
         return None
     found: list[tuple[int, int, int]] = []
-    step = readings[len(phones)][1]
+    _, step = max(whole, key=lambda reading: reading[0])
     while step >= 0:
         step, *segment = trail[step]
         found.append((segment[0], segment[1], segment[2]))
@@ -132,18 +134,25 @@ def find_words(phones: Sequence[int], word_ids: Sequence[int], lang: Lang) -> li
     return [WordSegment(position, *segment) for position, segment in enumerate(words)]
 
 
+_Reading = tuple[int, float, int, Weights]
+"""(phones read, log probability, its last step, weights of no silence and of silence next)"""
+
+
 def _with_silence(
-    readings: dict[int, tuple[float, int]], phones: Sequence[int], lang: Lang, trail: list[tuple[int, int, int, int]]
-) -> dict[int, tuple[float, int]]:
-    """Let each reading go on with optional silence or without."""
-    silence = lang.optional_silence
-    if silence is None:
-        return readings
-    probability = lang.config.silence_probability
-    result = {at: (score + math.log1p(-probability), step) for at, (score, step) in readings.items()}
-    for at, (score, step) in readings.items():
-        better = score + math.log(probability)
-        if at < len(phones) and phones[at] == silence and (at + 1 not in result or better > result[at + 1][0]):
-            result[at + 1] = (better, len(trail))
-            trail.append((step, _SILENCE, at, at + 1))
-    return result
+    ends: Sequence[_Reading], phones: Sequence[int], lang: Lang, trail: list[tuple[int, int, int, int]]
+) -> dict[tuple[int, bool], tuple[float, int]]:
+    """Let each reading go on without optional silence or with it.
+
+    Returns (phones read, whether silence is the last of them) -> (log probability, last step) of the best.
+    """
+    readings: dict[tuple[int, bool], tuple[float, int]] = {}
+    for silent in (False, True):
+        for at, score, step, weights in ends:
+            if silent and not (at < len(phones) and phones[at] == lang.optional_silence):
+                continue
+            key, better = (at + silent, silent), score + weights[silent]
+            if key not in readings or better > readings[key][0]:
+                if silent:
+                    trail.append((step, _SILENCE, at, at + 1))
+                readings[key] = (better, len(trail) - 1 if silent else step)
+    return readings

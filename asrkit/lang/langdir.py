@@ -16,6 +16,7 @@ from asrkit.core.errors import ConfigError, FormatError
 from asrkit.core.files import read_json, read_lines, write_json, write_lines
 from asrkit.lang.lexicon import Probabilities, Pronunciation, disambiguate, is_reserved, read_lexicon
 from asrkit.lang.phones import PhoneInventory, in_word_position, make_inventory, word_position
+from asrkit.lang.silence import SILENCE_FILE, SilenceModel, Weights, log_weights
 from asrkit.lang.symbols import EPSILON, SymbolTable
 from asrkit.lang.topology import Topology, make_topology, read_topology_toml
 
@@ -91,12 +92,17 @@ class LexiconEntry:
         Natural log, <= 0; the word's best pronunciation has 0.
     disambiguation : int
         Number n of the symbol ``#n`` behind it in L_disambig; 0 = none.
+    before, after : (float, float)
+        Natural logs of what no silence and silence before it (and behind it) weigh; of a place between two words
+        both count.
     """
 
     word_id: int
     phones: tuple[int, ...]
     log_probability: float
-    disambiguation: int = 0
+    disambiguation: int
+    before: Weights
+    after: Weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +121,8 @@ class Lang:
         Phones in their word-position variants where these are used.
     config : LangConfig
         What it was made with.
+    trained_silence : SilenceModel or None
+        Probabilities of silence by pronunciation, instead of the one of the configuration.
     """
 
     words: SymbolTable
@@ -122,6 +130,7 @@ class Lang:
     topology: Topology
     pronunciations: tuple[Pronunciation, ...]
     config: LangConfig
+    trained_silence: SilenceModel | None = None
 
     @property
     def phones(self) -> SymbolTable:
@@ -144,6 +153,11 @@ class Lang:
         return self.phones.ids[self.config.silence_phone] if self.config.silence_probability > 0 else None
 
     @property
+    def silence(self) -> SilenceModel:
+        """Probabilities of silence between words."""
+        return self.trained_silence or SilenceModel.constant(self.config.silence_probability)
+
+    @property
     def unknown_word(self) -> int:
         """Id of the word that stands for words outside the lexicon."""
         return self.words.ids[self.config.unknown_word]
@@ -153,10 +167,13 @@ class Lang:
         """The pronunciations in ids, in the order of the lexicon."""
         phones, words = self.phones.ids, self.words.ids
         ids = [tuple(phones[phone] for phone in p.phones) for p in self.pronunciations]
-        return tuple(
-            LexiconEntry(words[p.word], sequence, math.log(p.probability), symbol)
-            for p, sequence, symbol in zip(self.pronunciations, ids, disambiguate(ids), strict=True)
-        )
+        entries: list[LexiconEntry] = []
+        for p, sequence, symbol in zip(self.pronunciations, ids, disambiguate(ids), strict=True):
+            habit = self.silence.habit(p)
+            before = (math.log(habit.joined), math.log(habit.before))
+            after = log_weights(habit.after)
+            entries.append(LexiconEntry(words[p.word], sequence, math.log(p.probability), symbol, before, after))
+        return tuple(entries)
 
     @cached_property
     def entries_of_word(self) -> dict[int, tuple[LexiconEntry, ...]]:
@@ -189,6 +206,10 @@ class Lang:
         write_lines(
             path / "lexicon.txt", (f"{p.word} {p.probability!r} {' '.join(p.phones)}" for p in self.pronunciations)
         )
+        if self.trained_silence is None:
+            (path / SILENCE_FILE).unlink(missing_ok=True)
+        else:
+            self.trained_silence.save(path / SILENCE_FILE)
         self.topology.save(path / "topology.json")
         self._save_phone_sets(path / "phones")
         write_lines(path / "oov.txt", [self.config.unknown_word])
@@ -264,12 +285,15 @@ class Lang:
             raise FormatError(
                 f"not the description of a lang directory ({error!r})", where=path / "lang.json"
             ) from None
+        pronunciations = tuple(read_lexicon(path / "lexicon.txt", "yes"))
+        silence = path / SILENCE_FILE
         lang = cls(
             SymbolTable.load(path / "words.txt"),
             inventory,
             Topology.load(topology or path / "topology.json"),
-            tuple(read_lexicon(path / "lexicon.txt", "yes")),
+            pronunciations,
             config,
+            SilenceModel.load(silence, pronunciations) if silence.exists() else None,
         )
         lang._check(path)
         return lang
@@ -287,6 +311,8 @@ class Lang:
         absent = sorted(used - set(self.inventory.ids))
         absent += sorted({p.word for p in self.pronunciations} - set(self.words.ids))
         absent += [] if self.config.unknown_word in self.words.ids else [self.config.unknown_word]
+        if self.trained_silence is not None and self.optional_silence is None:
+            raise FormatError("there is no optional silence for these", where=path / SILENCE_FILE, remedy=remedy)
         if absent:
             raise FormatError(f"{absent[0]!r} is in no symbol table", where=path / "lexicon.txt", remedy=remedy)
 

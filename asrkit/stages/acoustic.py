@@ -22,9 +22,10 @@ from asrkit.features.pipeline import ModelInputs, PipelineConfig
 from asrkit.gmm.model import GmmHmm
 from asrkit.hmm.transitions import TransitionModel
 from asrkit.hmm.tree import ContextTree
+from asrkit.lang.silence import SILENCE_FILE
 
 LANG_FILES = ("phones.txt", "words.txt", "lexicon.txt", "lang.json")
-"""What a model directory keeps of the lang directory it was trained with."""
+"""What a model directory keeps of the lang directory it was trained with, beside ``silence.txt`` where it has one."""
 
 INPUTS_FILE = "inputs.json"
 """Says that features are another model's inputs, and whose (see :mod:`asrkit.stages.model_inputs`), or are warped."""
@@ -129,8 +130,7 @@ def save_model_folder(
     if trained_on is not None and (trained_on / INPUTS_FILE).exists():
         copy_file(trained_on / INPUTS_FILE, folder / INPUTS_FILE)
     write_json(folder / "pipeline.json", to_mapping(pipeline))
-    for name in LANG_FILES:
-        copy_file(lang / name, folder / "lang" / name)
+    copy_lang(lang, folder / "lang")
     model.save(folder)
 
 
@@ -157,6 +157,16 @@ def archives_of(scp: Path) -> list[Path]:
         return []
     names = dict.fromkeys(location.rpartition(":")[0] for location in read_scp(scp).values())
     return [resolve(name, scp.parent) for name in names]
+
+
+def copy_lang(lang: Path, folder: Path) -> None:
+    """Copy what a model directory keeps of a lang directory."""
+    for name in LANG_FILES:
+        copy_file(lang / name, folder / name)
+    if (lang / SILENCE_FILE).exists():
+        copy_file(lang / SILENCE_FILE, folder / SILENCE_FILE)
+    else:
+        (folder / SILENCE_FILE).unlink(missing_ok=True)
 
 
 def copy_file(source: Path, target: Path) -> None:

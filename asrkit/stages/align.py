@@ -26,7 +26,16 @@ from asrkit.hmm.viterbi import align as best_path
 from asrkit.lang.extension import extend_lang
 from asrkit.lang.langdir import Lang
 from asrkit.lang.lexicon import read_lexicon
-from asrkit.stages.acoustic import LANG_FILES, AcousticModel, copy_file, data_files, load_acoustic_model, model_files
+from asrkit.lang.silence import SILENCE_FILE
+from asrkit.stages.acoustic import (
+    LANG_FILES,
+    AcousticModel,
+    copy_file,
+    copy_lang,
+    data_files,
+    load_acoustic_model,
+    model_files,
+)
 from asrkit.stages.alignment_files import AlignmentFiles, Format, output_files
 from asrkit.stages.alignment_times import Boundaries, Clock
 from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_failures, run_stage
@@ -121,7 +130,7 @@ def align(
     inputs = [
         *data_files(data_path, ("utt2spk", "text", "wav.scp", "segments")),
         *model_files(model_path),
-        *(lang_folder / name for name in LANG_FILES),
+        *(lang_folder / name for name in (*LANG_FILES, SILENCE_FILE)),
         *([] if lexicon_path is None else [lexicon_path]),
     ]
     outputs = [
@@ -360,7 +369,6 @@ class _Tally:
 
 def _copy_model(model_path: Path, lang_folder: Path, out: Path) -> None:
     """Put the model beside its alignments: their transition ids mean nothing without it."""
-    for name in LANG_FILES:
-        copy_file(lang_folder / name, out / "lang" / name)
+    copy_lang(lang_folder, out / "lang")
     for path in model_files(model_path):
         copy_file(path, out / path.name)

@@ -21,6 +21,7 @@ from asrkit.hmm.transitions import TransitionModel
 from asrkit.hmm.tree import ContextTree
 from asrkit.hmm.viterbi import AlignConfig
 from asrkit.lang.langdir import Lang
+from asrkit.lang.silence import SILENCE_FILE
 from asrkit.stages.acoustic import LANG_FILES, data_files, model_files, save_model_folder
 from asrkit.stages.checkpoint import Checkpoint
 from asrkit.stages.record import Failure, RunOptions, StageResult, check_failures
@@ -189,7 +190,7 @@ def finish_training(
 
 def training_inputs(data_path: Path, lang_path: Path) -> list[Path]:
     """Return the files that decide the result of a training."""
-    return [*data_files(data_path), *(lang_path / name for name in (*LANG_FILES, "topology.json"))]
+    return [*data_files(data_path), *(lang_path / name for name in (*LANG_FILES, SILENCE_FILE, "topology.json"))]
 
 
 def training_outputs(out: Path) -> list[Path]:

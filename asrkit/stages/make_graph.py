@@ -15,6 +15,7 @@ from asrkit.graph.grammar_fst import Grammar, acceptor_grammar, ngram_grammar
 from asrkit.graph.hclg import GraphConfig, compile_hclg
 from asrkit.hmm.transitions import TransitionModel
 from asrkit.lang.langdir import Lang
+from asrkit.lang.silence import SILENCE_FILE
 from asrkit.lang.symbols import SymbolTable
 from asrkit.lm.arpa import read_arpa
 from asrkit.lm.grammar import read_grammar
@@ -25,7 +26,7 @@ log = logging.getLogger("asrkit")
 
 Kind = Literal["auto", "arpa", "grammar"]
 
-LANG_INPUTS = ("words.txt", "phones.txt", "lexicon.txt", "topology.json", "lang.json")
+LANG_INPUTS = ("words.txt", "phones.txt", "lexicon.txt", SILENCE_FILE, "topology.json", "lang.json")
 MODEL_INPUTS = ("tree.json", "topology.json", "model.safetensors")
 OUTPUTS = ("HCLG.fst", "words.txt", "lexicon.txt", "phones.txt", "graph.json")
 NUM_NAMED = 10

@@ -37,12 +37,17 @@ def make_lang_dir(lexicon: Path, out: Path, config: LangConfig, options: RunOpti
         if config.phones is not None:
             allowed = read_phone_list(config.phones) | set(config.silence_phones)
         lang = make_lang(read_lexicon(lexicon, config.pronunciation_probabilities, allowed), config)
-        for name, disambiguated in (("L.fst", False), ("L_disambig.fst", True)):
-            _write_vector_fst(out / name, lexicon_fst(lang, disambiguated))
-        lang.save(out)
+        write_lang_dir(lang, out)
         return StageResult(_figures(lang))
 
     return run_stage("make-lang", out, inputs, config, [out / name for name in OUTPUTS], options, body, uses_seed=False)
+
+
+def write_lang_dir(lang: Lang, out: Path) -> None:
+    """Write a lang directory, its transducers first."""
+    for name, disambiguated in (("L.fst", False), ("L_disambig.fst", True)):
+        _write_vector_fst(out / name, lexicon_fst(lang, disambiguated))
+    lang.save(out)
 
 
 def _write_vector_fst(path: Path, fst: FstArrays) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from asrkit.hmm.transitions import TransitionModel
 from asrkit.hmm.tree import ContextTree, Leaf, Split, Table
 from asrkit.lang.langdir import Lang, LangConfig, make_lang
 from asrkit.lang.lexicon import Pronunciation, normalise
+from asrkit.lang.silence import SilenceHabit, SilenceModel
 from asrkit.lang.topology import Topology
 
 # Homophones (TOO, TWO), a word that begins another (T, TA), phone strings that split in two ways
@@ -91,15 +93,42 @@ def backoff_costs(ngrams: dict[str, tuple[float, float]], words: Sequence[str]) 
     return total * math.log(10)
 
 
+def habitual(lang: Lang, seed: int = 0) -> Lang:
+    """The language with silence probabilities of every pronunciation's own, also factors above 1."""
+    rng = np.random.default_rng(seed)
+    habits = {
+        (p.word, *p.phones): SilenceHabit(rng.uniform(0.1, 0.9), rng.uniform(0.2, 3.0), rng.uniform(0.2, 3.0))
+        for p in lang.pronunciations
+    }
+    return replace(lang, trained_silence=SilenceModel(0.3, 0.85, (2.4, 0.06), habits))
+
+
+def place_cost(lang: Lang, before: Pronunciation | None, behind: Pronunciation | None, silent: bool) -> float:
+    """Cost of silence, or of none, between two pronunciations; None is an end of the sentence."""
+    model, chance, factor = lang.trained_silence, lang.config.silence_probability, 1.0
+    if model is not None:
+        chance = model.start if before is None else model.habits[before.word, *before.phones].after
+        if behind is None:
+            factor = model.end[0] if silent else model.end[1]
+        else:
+            habit = model.habits[behind.word, *behind.phones]
+            factor = habit.before if silent else habit.joined
+    return -math.log((chance if silent else 1 - chance) * factor)
+
+
 def sayings(lang: Lang, words: Sequence[str]) -> Iterator[tuple[Path_, float]]:
     """Yield every (phones, cost) of a sentence: pronunciations and optional silence, from the entries as they stand."""
-    prob = lang.config.silence_probability
-    silence = [((), 0.0)] if prob == 0 else [((lang.config.silence_phone,), -math.log(prob)), ((), -math.log(1 - prob))]
-    known = [[(p.phones, -math.log(p.probability)) for p in lang.pronunciations if p.word == word] for word in words]
-    slots = [silence, *itertools.chain.from_iterable((prons, silence) for prons in known)]
-    for choice in itertools.product(*slots):
-        phones = itertools.chain.from_iterable(phones for phones, _ in choice)
-        yield tuple(lang.phones.ids[phone] for phone in phones), sum(cost for _, cost in choice)
+    ways = (False, True) if lang.config.silence_probability else (False,)
+    known = [[p for p in lang.pronunciations if p.word == word] for word in words]
+    for chosen in itertools.product(*known):
+        for silences in itertools.product(ways, repeat=len(words) + 1):
+            cost = sum(-math.log(p.probability) for p in chosen)
+            places = zip((None, *chosen), (*chosen, None), silences, strict=True)
+            cost += sum(place_cost(lang, before, behind, silent) for before, behind, silent in places)
+            phones = [lang.config.silence_phone] if silences[0] else []
+            for p, silent in zip(chosen, silences[1:], strict=True):
+                phones += [*p.phones, *([lang.config.silence_phone] if silent else [])]
+            yield tuple(lang.phones.ids[phone] for phone in phones), cost
 
 
 def hmm_ways(

@@ -23,6 +23,7 @@ from tests.graph.languages import (
     assert_same_weights,
     backoff_costs,
     graph_paths,
+    habitual,
     random_probabilities,
     random_triphone_tree,
     sayings,
@@ -85,6 +86,21 @@ def test_graph_with_branching_hmms_and_word_positions(arpa: Path) -> None:
     config = GraphConfig(1.0, 0.3)
     hclg = compile_hclg(lang, grammar(lang, arpa), tree, transitions, config)
     assert_same_weights(graph_paths(hclg, 5), spoken(lang, tree, transitions, 5, 2, config))
+
+
+@pytest.mark.parametrize("triphones", [False, True])
+def test_graph_with_silence_probabilities_accepts_what_enumeration_says(arpa: Path, triphones: bool) -> None:
+    plain = tiny_lang(num_states=1, num_silence_states=1, silence_probability=0.3)
+    lang = habitual(plain)
+    tree = random_triphone_tree(lang.topology, 6) if triphones else monophone_tree(lang.topology)
+    transitions = random_probabilities(tree, lang.topology, 6)
+    hclg = compile_hclg(lang, grammar(lang, arpa), tree, transitions, GraphConfig(1.0, 0.1))
+    expected = spoken(lang, tree, transitions, 4, 4, GraphConfig(1.0, 0.1))
+    assert_same_weights(graph_paths(hclg, 4), expected)
+    # The twin that must differ: one probability of silence everywhere.
+    other = spoken(plain, tree, transitions, 4, 4, GraphConfig(1.0, 0.1))
+    assert set(other) == set(expected)
+    assert max(abs(other[key] - expected[key]) for key in expected) > 1
 
 
 @pytest.mark.parametrize("seed", [1, 2])

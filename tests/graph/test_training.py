@@ -14,7 +14,15 @@ from asrkit.hmm.state_graph import StateGraph
 from asrkit.hmm.transitions import TransitionModel
 from asrkit.hmm.tree import ContextTree, monophone_tree
 from asrkit.lang.langdir import Lang
-from tests.graph.languages import alignments, assert_same_weights, graph_paths, random_triphone_tree, sayings, tiny_lang
+from tests.graph.languages import (
+    alignments,
+    assert_same_weights,
+    graph_paths,
+    habitual,
+    random_triphone_tree,
+    sayings,
+    tiny_lang,
+)
 
 TRANSCRIPTS = [("TWO",), ("T", "A"), ("TOO", "T"), ("A", "A", "T")]
 
@@ -54,9 +62,12 @@ def assert_same_paths(
 
 
 @pytest.mark.parametrize("words", TRANSCRIPTS)
-@pytest.mark.parametrize("silence_probability", [0.0, 0.3])
-def test_monophone_graph_is_the_enumeration(words: tuple[str, ...], silence_probability: float) -> None:
-    lang = tiny_lang(silence_probability=silence_probability, num_states=1, num_silence_states=3)
+@pytest.mark.parametrize("silence", [0.0, 0.3, "trained"])
+def test_monophone_graph_is_the_enumeration(words: tuple[str, ...], silence: float | str) -> None:
+    probability = 0.3 if silence == "trained" else silence
+    lang = tiny_lang(silence_probability=probability, num_states=1, num_silence_states=3)
+    if silence == "trained":
+        lang = habitual(lang)
     tree = monophone_tree(lang.topology)
     transitions = TransitionModel.from_tree(tree, lang.topology)
     graph = TrainingGraphCompiler(lang, tree, transitions).compile(lang.transcript_ids(words)[0])
@@ -69,6 +80,8 @@ def test_monophone_graph_is_the_enumeration(words: tuple[str, ...], silence_prob
 @pytest.mark.parametrize("position", [0, 1, 2])
 def test_triphone_graph_is_the_enumeration(words: tuple[str, ...], position: int) -> None:
     lang = tiny_lang(silence_probability=0.3, num_states=1, num_silence_states=1)
+    if position == 1:
+        lang = habitual(lang)
     tree = moved_tree(random_triphone_tree(lang.topology, 7), position)
     transitions = TransitionModel.from_tree(tree, lang.topology)
     graph = TrainingGraphCompiler(lang, tree, transitions).compile(lang.transcript_ids(words)[0])
@@ -92,9 +105,12 @@ def moved_tree(tree: ContextTree, position: int) -> ContextTree:
     return ContextTree(3, position, move(tree.root))
 
 
+@pytest.mark.parametrize("trained", [False, True])
 @pytest.mark.parametrize("triphone", [False, True])
-def test_agrees_with_composition_on_openfst(triphone: bool) -> None:
+def test_agrees_with_composition_on_openfst(triphone: bool, trained: bool) -> None:
     lang = tiny_lang(silence_probability=0.3, num_states=2, num_silence_states=3)
+    if trained:
+        lang = habitual(lang)
     tree = random_triphone_tree(lang.topology, 9) if triphone else monophone_tree(lang.topology)
     transitions = TransitionModel.from_tree(tree, lang.topology)
     compiler = TrainingGraphCompiler(lang, tree, transitions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,8 @@ from asrkit.hmm.tree import monophone_tree
 from asrkit.hmm.viterbi import viterbi
 from asrkit.lang.langdir import Lang, LangConfig, make_lang
 from asrkit.lang.lexicon import Pronunciation
-from tests.graph.languages import random_triphone_tree, sayings, tiny_lang
+from asrkit.lang.silence import SilenceHabit, SilenceModel
+from tests.graph.languages import habitual, random_triphone_tree, sayings, tiny_lang
 
 WORDS = ("A", "T", "TA", "TOO", "TWO")
 
@@ -42,11 +44,13 @@ def random_path(lang: Lang, words: tuple[str, ...], seed: int, triphones: bool) 
     words=st.lists(st.sampled_from(WORDS), min_size=1, max_size=4),
     positions=st.booleans(),
     triphones=st.booleans(),
+    trained_silence=st.booleans(),
 )
 def test_every_path_is_cut_into_the_phones_and_words_of_its_transcript(
-    seed: int, words: list[str], positions: bool, triphones: bool
+    seed: int, words: list[str], positions: bool, triphones: bool, trained_silence: bool
 ) -> None:
     lang = tiny_lang(position_dependent=positions)
+    lang = habitual(lang, seed) if trained_silence else lang
     transitions, alignment = random_path(lang, tuple(words), seed, triphones)
     phones = cut_phones(transitions, alignment)
     # The same cuts as the transition model's own walk over the frames.
@@ -84,6 +88,15 @@ def test_of_two_readings_the_more_probable_one_is_taken() -> None:
     assert spans(short_first, "X Y", "a t i") == [(0, 0, 1), (1, 1, 3)]
     long_first = language(("X", "a", 0.3), ("X", "a t", 1.0), ("Y", "i", 0.8), ("Y", "t i", 1.0))
     assert spans(long_first, "X Y", "a t i") == [(1, 0, 2), (0, 2, 3)]
+
+
+def test_silence_probabilities_decide_between_readings() -> None:
+    """X Y as (a)(SIL i) or (a)(SIL)(i): which one depends on P(s|X) F(s|Y) against P(n|X) F(n|Y)."""
+    lang = language(("X", "a", 1.0), ("Y", "i", 1.0), ("Y", "SIL i", 0.5))
+    for after, before, reading in ((0.2, 1.0, (1, 1, 3)), (0.8, 1.0, (0, 2, 3)), (0.8, 0.01, (1, 1, 3))):
+        habits = {("X", "a"): SilenceHabit(after), ("Y", "i"): SilenceHabit(0.5, before)}
+        trained = replace(lang, trained_silence=SilenceModel(0.5, 0.5, (1.0, 1.0), habits))
+        assert spans(trained, "X Y", "a SIL i") == [(0, 0, 1), reading]
 
 
 def test_equally_probable_readings_are_told_apart_by_the_order_of_the_lexicon() -> None:
