@@ -37,6 +37,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Write what a model sees, LDA, MLLT and fMLLR applied, as features.",
     ),
     "align": ("asrkit.cli.align", "Find the times of words and phones with a trained model."),
+    "train-lexicon": (
+        "asrkit.cli.train_lexicon",
+        "Estimate pronunciation and silence probabilities from an alignment.",
+    ),
     "make-graph": ("asrkit.cli.make_graph", "Build the decoding graph HCLG of a model and a language model."),
     "decode": ("asrkit.cli.decode", "Recognise the utterances of a data directory."),
     "score": (
