@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,10 +37,20 @@ from asrkit.stages.acoustic import (
     load_acoustic_model,
     model_files,
 )
+from asrkit.stages.adaptation import (
+    TRANSFORM_FILES,
+    AdaptationConfig,
+    PathPosteriors,
+    estimate_transforms,
+    is_speaker_adaptive,
+)
 from asrkit.stages.alignment_files import AlignmentFiles, Format, output_files
 from asrkit.stages.alignment_times import Boundaries, Clock
 from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_failures, run_stage
+from asrkit.stages.speaker_passes import AdaptedInputs
 from asrkit.stages.unknown_words import UnknownWords
+
+log = logging.getLogger("asrkit")
 
 IntArray = NDArray[np.int32]
 
@@ -69,6 +80,11 @@ class AlignStageConfig:
         See :class:`asrkit.hmm.viterbi.AlignConfig`; two still wider ones follow.
     acoustic_scale, transition_scale, self_loop_scale : float
         Weights of log-likelihoods and transition probabilities.
+    adapt : bool
+        With a speaker-adaptive model: align, adapt its inputs to each speaker by that, and align again. Without it the
+        model's mixtures for unadapted inputs give the result.
+    adaptation : AdaptationConfig
+        How the transforms are estimated from the first alignment.
     """
 
     formats: tuple[Format, ...] = ("ctm", "json")
@@ -80,6 +96,8 @@ class AlignStageConfig:
     acoustic_scale: float = 0.1
     transition_scale: float = 1.0
     self_loop_scale: float = 0.1
+    adapt: bool = True
+    adaptation: AdaptationConfig = field(default_factory=AdaptationConfig)
 
     def __post_init__(self) -> None:
         if {"textgrid", "textgrid-short"} <= set(self.formats):
@@ -111,7 +129,8 @@ def align(
         Any model directory.
     out : Path
         Directory to be made: transition ids ``ali.scp``; a copy of the model, so that a training can start from the
-        alignments as from those of a training; the formats asked for; ``failed.txt`` and ``oov.txt``.
+        alignments as from those of a training; the formats asked for; ``failed.txt`` and ``oov.txt``. With a
+        speaker-adaptive model also the transforms of the speakers, ``trans.scp``.
     lang_path : Path, optional
         Lang directory with the words and pronunciations to use, of the model's phones.
     lexicon_path : Path, optional
@@ -140,6 +159,8 @@ def align(
         out / "oov.txt",
         *output_files(out, config.formats),
     ]
+    if config.adapt and is_speaker_adaptive(model_path):
+        outputs += [out / name for name in TRANSFORM_FILES]
 
     def body() -> StageResult:
         model = load_acoustic_model(model_path)
@@ -309,12 +330,48 @@ class Aligner:
         )
 
 
+def adapt_by_first_pass(aligner: Aligner, options: RunOptions) -> tuple[Aligner, AdaptedInputs]:
+    """Align the unadapted inputs of a speaker-adaptive model, and adapt them by that (Kaldi's steps/align_fmllr.sh).
+
+    Parameters
+    ----------
+    aligner : Aligner
+        With the alignment model; an utterance that it cannot align is left to the second pass to report.
+
+    Returns
+    -------
+    aligner : Aligner
+        Of the second pass: the adapted inputs, and the mixtures for these.
+    inputs : AdaptedInputs
+    """
+    data, model, config = aligner.data, aligner.model, aligner.config
+    first = Aligner(data, model, aligner.lang, replace(config, goodness=False), aligner.features, aligner.gmms)
+    found = options.progress(first.align_all(options.num_jobs), total=len(first.order), label="first alignment")
+    paths = {one.utterance.utterance_id: one.alignment.labels for one in found if isinstance(one, AlignedUtterance)}
+    weight, silence = config.adaptation.silence_weight, aligner.lang.silence_phones
+    speakers = estimate_transforms(
+        model.model.gmms,
+        aligner.features,
+        PathPosteriors(model.transitions, paths, silence, weight),
+        config.adaptation.fmllr,
+        aligner.gmms,
+        options.num_jobs,
+        options.progress,
+    )
+    log.info("%s", speakers)
+    inputs = aligner.features.with_transforms(aligner.features.transform, speakers.transforms)
+    return Aligner(data, model, aligner.lang, config, inputs, model.model.gmms), AdaptedInputs(inputs, (speakers,))
+
+
 def _align(aligner: Aligner, out: Path, options: RunOptions) -> StageResult:
     """Align everything and write it as it comes."""
     started = time.monotonic()
     outside = UnknownWords.of(aligner.data, aligner.known_words)
     if aligner.config.oov == "error":
         outside.refuse(aligner.data.path / "text")
+    adapted: AdaptedInputs | None = None
+    if aligner.config.adapt and aligner.model.model.is_speaker_adaptive:
+        aligner, adapted = adapt_by_first_pass(aligner, options)
     failures: list[Failure] = []
     tally = _Tally()
     keys = aligner.order
@@ -333,9 +390,16 @@ def _align(aligner: Aligner, out: Path, options: RunOptions) -> StageResult:
         files.finish()
     write_lines(out / "oov.txt", outside.lines())
     files.sort_index()
-    figures = tally.figures(aligner.model.front_end.shift / aligner.model.front_end.sample_rate_hz)
+    frame_secs = aligner.model.front_end.shift / aligner.model.front_end.sample_rate_hz
+    figures: dict[str, Any] = tally.figures(frame_secs)
     figures |= {"failed": len(failures), "oov_words": outside.num_words, "oov_types": len(outside.counts)}
     figures["x_real_time"] = (time.monotonic() - started) / max(figures["speech_secs"], 1e-9)
+    if adapted is None:
+        for name in TRANSFORM_FILES:
+            (out / name).unlink(missing_ok=True)
+    else:
+        adapted.transforms.save(out)
+        figures |= adapted.figures()
     outside.warn(aligner.data.path)
     return StageResult(figures, tuple(failures))
 
@@ -355,7 +419,7 @@ class _Tally:
         self.phones += len(result.phones)
         self.loglike += result.alignment.acoustic_loglike
 
-    def figures(self, frame_secs: float) -> dict[str, float]:
+    def figures(self, frame_secs: float) -> dict[str, Any]:
         return {
             "aligned": self.aligned,
             "retried": self.retried,
