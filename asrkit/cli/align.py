@@ -25,7 +25,8 @@ from asrkit.stages.record import RunOptions, StageReport
     type=click.Choice(["ctm", "json", "textgrid", "textgrid-short"]),
     help="What to write; may be repeated.  [default: ctm and json]",
 )
-@click.option("--oov", type=click.Choice(["unk", "error"]), help="Words outside the lexicon.  [default: unk]")
+@click.option("--oov", type=click.Choice(["unk", "error", "g2p"]), help="Words outside the lexicon.  [default: unk]")
+@click.option("--g2p", metavar="MODEL", type=click.Path(path_type=Path), help="Pronounces them; with --oov g2p.")
 @click.option("--lang", metavar="LANG", type=click.Path(path_type=Path), help="Words and pronunciations to use.")
 @click.option("--lexicon", metavar="FILE", type=click.Path(path_type=Path), help="Pronunciations of more words.")
 def command(
@@ -34,6 +35,7 @@ def command(
     out: Path,
     formats: Any,
     oov: Any,
+    g2p: Path | None,
     lang: Path | None,
     lexicon: Path | None,
     config: AlignStageConfig,
@@ -46,4 +48,4 @@ def command(
     for, and lists of the utterances that failed (failed.txt) and of unknown words (oov.txt).
     """
     config = replace(config, formats=tuple(formats) or config.formats, oov=oov or config.oov)
-    return align(data, model, out, config, options, lang, lexicon)
+    return align(data, model, out, config, options, lang, lexicon, g2p)

@@ -24,15 +24,12 @@ from asrkit.graph.training import TrainingGraphCompiler
 from asrkit.hmm.segments import PhoneSegments, WordSegment, cut_phones, find_words
 from asrkit.hmm.viterbi import AlignConfig, Alignment, NoPath
 from asrkit.hmm.viterbi import align as best_path
-from asrkit.lang.extension import extend_lang
 from asrkit.lang.langdir import Lang
-from asrkit.lang.lexicon import read_lexicon
 from asrkit.lang.silence import SILENCE_FILE
 from asrkit.stages.acoustic import (
     LANG_FILES,
     AcousticModel,
     copy_file,
-    copy_lang,
     data_files,
     load_acoustic_model,
     model_files,
@@ -45,6 +42,7 @@ from asrkit.stages.adaptation import (
     is_speaker_adaptive,
 )
 from asrkit.stages.alignment_files import AlignmentFiles, Format, output_files
+from asrkit.stages.alignment_lang import open_lang, with_more_words, words_of
 from asrkit.stages.alignment_times import Boundaries, Clock
 from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_failures, run_stage
 from asrkit.stages.speaker_passes import AdaptedInputs
@@ -57,7 +55,8 @@ IntArray = NDArray[np.int32]
 UTTERANCES_AT_ONCE = 32
 """Utterances of one piece of work; fixed, though here no result depends on it."""
 
-NUM_NAMED = 10
+GUESSED_FILE = "g2p.txt"
+"""Words that a G2P model pronounced: word, how often, phones."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +67,11 @@ class AlignStageConfig:
     ----------
     formats : tuple of {'ctm', 'json', 'textgrid', 'textgrid-short'}
         What is written beside ``ali.scp``.
-    oov : {'unk', 'error'}
-        Words outside the lexicon: align them as the unknown word, or refuse.
+    oov : {'unk', 'error', 'g2p'}
+        Words outside the lexicon: align them as the unknown word, refuse, or let a G2P model pronounce them; those that
+        it cannot are aligned as the unknown word.
+    g2p_nbest : int
+        Pronunciations of such a word, of which the one that fits best is taken.
     boundaries : {'centre', 'kaldi'}
         Where a boundary lies between two frames: half-way between the centres of their windows, the first label then
         begins and the last one ends with the utterance; or, as Kaldi says, at frame number times shift, which for
@@ -88,7 +90,8 @@ class AlignStageConfig:
     """
 
     formats: tuple[Format, ...] = ("ctm", "json")
-    oov: Literal["unk", "error"] = "unk"
+    oov: Literal["unk", "error", "g2p"] = "unk"
+    g2p_nbest: int = 1
     boundaries: Boundaries = "centre"
     goodness: bool = False
     beam: float = 10.0
@@ -102,6 +105,8 @@ class AlignStageConfig:
     def __post_init__(self) -> None:
         if {"textgrid", "textgrid-short"} <= set(self.formats):
             raise ConfigError("formats names both textgrid and textgrid-short, which have the same file names")
+        if self.g2p_nbest < 1:
+            raise ConfigError(f"g2p_nbest is {self.g2p_nbest}, expected 1 or more")
         _ = self.search
 
     @property
@@ -118,6 +123,7 @@ def align(
     options: RunOptions,
     lang_path: Path | None = None,
     lexicon_path: Path | None = None,
+    g2p_path: Path | None = None,
 ) -> StageReport:
     """Align the utterances of a data directory with a model.
 
@@ -135,6 +141,8 @@ def align(
         Lang directory with the words and pronunciations to use, of the model's phones.
     lexicon_path : Path, optional
         Pronunciations of more words (or other ones of known words), in the model's phones.
+    g2p_path : Path, optional
+        Model of `asrkit train-g2p` of the model's phones, which ``oov = "g2p"`` needs; ``g2p.txt`` lists its words.
 
     Raises
     ------
@@ -145,12 +153,14 @@ def align(
     """
     if out.resolve() == model_path.resolve():
         raise ConfigError("OUT is the model's own directory, whose alignments are those of its training")
+    if (config.oov == "g2p") != (g2p_path is not None):
+        raise ConfigError("`--oov g2p` and `--g2p MODEL` belong together", remedy="give both, or none")
     lang_folder = lang_path or model_path / "lang"
     inputs = [
         *data_files(data_path, ("utt2spk", "text", "wav.scp", "segments")),
         *model_files(model_path),
         *(lang_folder / name for name in (*LANG_FILES, SILENCE_FILE)),
-        *([] if lexicon_path is None else [lexicon_path]),
+        *(path for path in (lexicon_path, g2p_path) if path is not None),
     ]
     outputs = [
         out / "ali.scp",
@@ -161,40 +171,24 @@ def align(
     ]
     if config.adapt and is_speaker_adaptive(model_path):
         outputs += [out / name for name in TRANSFORM_FILES]
+    if g2p_path is not None:
+        outputs.append(out / GUESSED_FILE)
 
     def body() -> StageResult:
-        model = load_acoustic_model(model_path)
-        lang = open_lang(model, lang_path)
-        if lexicon_path is not None:
-            lang = extend_lang(lang, read_lexicon(lexicon_path), lexicon_path)
-        result = _align(Aligner(DataDir.load(data_path), model, lang, config), out, options)
-        _copy_model(model_path, lang_folder, out)
+        data, model = DataDir.load(data_path), load_acoustic_model(model_path)
+        lang, guessed = with_more_words(open_lang(model, lang_path), data, config, lexicon_path, g2p_path)
+        result = _align(Aligner(data, model, lang, config), out, options)
+        if guessed is None:
+            (out / GUESSED_FILE).unlink(missing_ok=True)
+        else:
+            write_lines(out / GUESSED_FILE, guessed.lines())
+            result.figures["g2p_types"] = guessed.num_types
+        for path in model_files(model_path):
+            copy_file(path, out / path.name)
+        lang.save(out / "lang")
         return result
 
     return run_stage("align", out, inputs, config, outputs, options, body, uses_seed=False)
-
-
-def open_lang(model: AcousticModel, path: Path | None = None) -> Lang:
-    """Open the words and pronunciations that a model was trained with, or a lang directory of the same phones.
-
-    Raises
-    ------
-    ModelError
-        The directory's phones are not the model's.
-    """
-    own = Lang.load(model.path / "lang", model.path / "topology.json")
-    if path is None:
-        return own
-    lang = Lang.load(path)
-    if lang.inventory.ids != own.inventory.ids or lang.topology != own.topology:
-        missing = sorted(own.inventory.ids.keys() ^ lang.inventory.ids.keys())
-        named = f": {', '.join(missing[:NUM_NAMED])}" if missing else " in their numbers or topologies"
-        raise ModelError(
-            f"the phones are not those of the model {model.path}; they differ{named}",
-            where=path,
-            remedy="take the model's own language and give new words with --lexicon",
-        )
-    return lang
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,7 +258,7 @@ class Aligner:
         self.data, self.model, self.lang, self.config = data, model, lang, config
         self.features = model.inputs(data) if features is None else features
         self.gmms = gmms or model.model.alignment_gmms or model.model.gmms
-        self.known_words = frozenset(pronunciation.word for pronunciation in lang.pronunciations)
+        self.known_words = words_of(lang)
         self.clock = Clock(data, model.front_end, config.boundaries)
         self._compiler = TrainingGraphCompiler(lang, model.tree, model.transitions)
         self._log_probs = model.transitions.scaled_log_probs(config.transition_scale, config.self_loop_scale)
@@ -367,8 +361,6 @@ def _align(aligner: Aligner, out: Path, options: RunOptions) -> StageResult:
     """Align everything and write it as it comes."""
     started = time.monotonic()
     outside = UnknownWords.of(aligner.data, aligner.known_words)
-    if aligner.config.oov == "error":
-        outside.refuse(aligner.data.path / "text")
     adapted: AdaptedInputs | None = None
     if aligner.config.adapt and aligner.model.model.is_speaker_adaptive:
         aligner, adapted = adapt_by_first_pass(aligner, options)
@@ -429,10 +421,3 @@ class _Tally:
             "speech_secs": round(self.frames * frame_secs, 2),
             "loglike_per_frame": self.loglike / max(self.frames, 1),
         }
-
-
-def _copy_model(model_path: Path, lang_folder: Path, out: Path) -> None:
-    """Put the model beside its alignments: their transition ids mean nothing without it."""
-    copy_lang(lang_folder, out / "lang")
-    for path in model_files(model_path):
-        copy_file(path, out / path.name)
