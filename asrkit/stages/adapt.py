@@ -20,6 +20,7 @@ from asrkit.gmm.stats import GmmStats
 from asrkit.gmm.training import PassResult, TrainingData, mean_loglike, viterbi_pass
 from asrkit.hmm.viterbi import AlignConfig
 from asrkit.lang.langdir import Lang
+from asrkit.lang.silence import SILENCE_FILE
 from asrkit.stages.acoustic import (
     LANG_FILES,
     AcousticModel,
@@ -147,7 +148,7 @@ def adapt(
     report = [model_path / TREE_REPORT] if (model_path / TREE_REPORT).exists() else []
     inputs = [
         *data_files(data_path, ("utt2spk",) if transcripts else ("utt2spk", "text")),
-        *(lang_path / name for name in (*LANG_FILES, "topology.json")),
+        *(lang_path / name for name in (*LANG_FILES, SILENCE_FILE, "topology.json")),
         *model_files(model_path),
         *report,
         *([transcripts] if transcripts else []),

@@ -159,8 +159,8 @@ def test_a_model_on_inputs_of_another(planted: World, tmp_path: Path) -> None:
     shutil.copytree(planted.model, tmp_path / "model")
     inputs = {"model_sha256": "ab" * 32, "dim": DIM, "fmllr": True}
     write_json(tmp_path / "model" / "inputs.json", inputs)
-    assert facts(tmp_path / "model", "model")["inputs_of_another_model"] == inputs
-    assert "inputs of another model" in run(tmp_path / "model").output
+    assert facts(tmp_path / "model", "model")["feature_origin"] == inputs
+    assert "feature origin" in run(tmp_path / "model").output
 
 
 def test_a_data_directory(tmp_path: Path) -> None:
@@ -198,6 +198,7 @@ def test_a_lang_directory(tmp_path: Path) -> None:
     assert (found["phones"], found["phones_without_word_position"]) == (3 * 5 + 2 * 4, 5)
     assert found["silence_phones"][::5] == ["SIL", "SPN", "NSN"]
     assert (found["hmm_states"], found["position_dependent"]) == ([2, 4], True)
+    assert found["silence_probabilities_of_pronunciations"] is False
 
 
 def test_the_lang_directory_of_a_model(planted: World) -> None:

@@ -17,6 +17,7 @@ from asrkit.core.files import read_json, write_json, write_lines
 from asrkit.data.datadir import DataDir
 from asrkit.gmm.diag import DiagGmms
 from asrkit.gmm.model import GmmHmm
+from asrkit.lang.silence import SILENCE_FILE
 from asrkit.stages.acoustic import load_acoustic_model
 from asrkit.stages.adapt import AdaptConfig, adapt
 from asrkit.stages.adaptation import AdaptationConfig, align_adapted
@@ -179,6 +180,7 @@ def test_the_record_names_the_prior_and_a_second_run_does_nothing(planted: World
     figures(run(planted, out, "--json", *EASY))
     record = read_json(out / "stage.json")["adapt"]
     assert str(planted.model / "model.safetensors") in record["inputs"]
+    assert str(planted.root / "lang" / SILENCE_FILE) in record["inputs"]
     assert record["config"]["tau"] == 10.0
     assert "up to date" in run(planted, out, *EASY).output
     assert "up to date" not in run(planted, out, *EASY, "--set", "tau=20").output

@@ -34,7 +34,7 @@ def data_facts(path: Path) -> dict[str, Any]:
         "features": _feature_facts(data) if (path / "feats.scp").exists() else None,
     }
     if (path / INPUTS_FILE).exists():
-        facts["inputs_of_another_model"] = read_json(path / INPUTS_FILE)
+        facts["feature_origin"] = read_json(path / INPUTS_FILE)
     return facts
 
 

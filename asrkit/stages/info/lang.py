@@ -22,6 +22,7 @@ def lang_facts(path: Path) -> dict[str, Any]:
         "silence_phones": [symbols[phone] for phone in lang.silence_phones],
         "optional_silence": None if lang.optional_silence is None else symbols[lang.optional_silence],
         "silence_probability": lang.config.silence_probability,
+        "silence_probabilities_of_pronunciations": lang.trained_silence is not None,
         "position_dependent": lang.config.position_dependent,
         "hmm_states": sorted({topology.num_pdf_classes(phone) for phone in topology.phones}),
         "unknown_word": lang.config.unknown_word,

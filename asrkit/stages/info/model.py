@@ -38,7 +38,7 @@ def model_facts(path: Path) -> dict[str, Any]:
         "tree": _tree_facts(loaded, lang),
     }
     if (path / INPUTS_FILE).exists():
-        facts["inputs_of_another_model"] = read_json(path / INPUTS_FILE)
+        facts["feature_origin"] = read_json(path / INPUTS_FILE)
     for name, table in (("aligned_utterances", "ali.scp"), ("transformed_speakers", "trans.scp")):
         if (path / table).exists():
             facts[name] = len(read_scp(path / table))
