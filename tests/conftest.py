@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_limits
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -15,6 +17,13 @@ def _shared_folder(variable: str, default: Path) -> Path:
     if not folder.is_dir():
         pytest.skip(f"{folder} is not here; set {variable} to its place")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_blas_thread() -> Iterator[None]:
+    """As in every job: on some processors a product's last bit depends on how many threads share it."""
+    with threadpool_limits(limits=1):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -193,7 +193,8 @@ def training_inputs(data_path: Path, lang_path: Path) -> list[Path]:
     return [*data_files(data_path), *(lang_path / name for name in (*LANG_FILES, SILENCE_FILE, "topology.json"))]
 
 
-def training_outputs(out: Path) -> list[Path]:
-    """Return the files that every training makes."""
+def training_outputs(out: Path, data_path: Path) -> list[Path]:
+    """Return the files that every training makes; ``inputs.json`` is among them where the data has it."""
     kept = [out / "lang" / name for name in LANG_FILES]
-    return [*model_files(out), *kept, out / "ali.scp", out / "ali.ark", out / "iterations.json"]
+    model = [out / path.name for path in model_files(data_path)]
+    return [*model, *kept, out / "ali.scp", out / "ali.ark", out / "iterations.json"]

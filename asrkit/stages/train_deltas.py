@@ -74,5 +74,5 @@ def train_deltas(
         state = run_em(state, data, corpus, config.em, options, checkpoint)
         return finish_training(state, corpus, out, lang_path, config.pipeline, checkpoint)
 
-    outputs = [*training_outputs(out), out / "tree-report.json"]
+    outputs = [*training_outputs(out, data_path), out / "tree-report.json"]
     return run_stage("train-gmm deltas", out, inputs, config, outputs, options, body)

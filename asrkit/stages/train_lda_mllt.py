@@ -110,7 +110,7 @@ def train_lda_mllt(
         state = _train(state, corpus, config, options, checkpoint)
         return finish_training(state, corpus, out, lang_path, config.pipeline, checkpoint)
 
-    outputs = [*training_outputs(out), out / "tree-report.json"]
+    outputs = [*training_outputs(out, data_path), out / "tree-report.json"]
     return run_stage("train-gmm lda-mllt", out, inputs, config, outputs, options, body)
 
 

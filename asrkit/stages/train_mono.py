@@ -75,4 +75,4 @@ def train_mono(data_path: Path, lang_path: Path, out: Path, config: MonoConfig, 
         state = run_em(state, data, corpus, config.em, options, checkpoint)
         return finish_training(state, corpus, out, lang_path, config.pipeline, checkpoint)
 
-    return run_stage("train-gmm mono", out, inputs, config, training_outputs(out), options, body)
+    return run_stage("train-gmm mono", out, inputs, config, training_outputs(out, data_path), options, body)

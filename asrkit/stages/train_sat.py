@@ -120,7 +120,7 @@ def train_sat(
         result = finish_training(state, corpus, out, lang_path, older.pipeline, checkpoint)
         return replace(result, figures={**result.figures, "num_speakers": len(state.speaker_transforms)})
 
-    outputs = [*training_outputs(out), out / "tree-report.json", out / "trans.scp", out / "trans.ark"]
+    outputs = [*training_outputs(out, data_path), out / "tree-report.json", out / "trans.scp", out / "trans.ark"]
     return run_stage("train-gmm sat", out, inputs, config, outputs, options, body)
 
 
