@@ -14,7 +14,7 @@ from asrkit.stages.record import RunOptions, StageReport
 
 
 @click.command(short_help="Find the times of words and phones with a trained model.")
-@stage_command(AlignStageConfig, seed=False)
+@stage_command(AlignStageConfig)
 @click.argument("data", metavar="DATA", type=click.Path(path_type=Path))
 @click.argument("model", metavar="MODEL", type=click.Path(path_type=Path))
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
@@ -27,6 +27,7 @@ from asrkit.stages.record import RunOptions, StageReport
 )
 @click.option("--oov", type=click.Choice(["unk", "error", "g2p"]), help="Words outside the lexicon.  [default: unk]")
 @click.option("--g2p", metavar="MODEL", type=click.Path(path_type=Path), help="Pronounces them; with --oov g2p.")
+@click.option("--train", is_flag=True, help="Train on DATA itself: the arguments are DATA LANG OUT.")
 @click.option("--lang", metavar="LANG", type=click.Path(path_type=Path), help="Words and pronunciations to use.")
 @click.option("--lexicon", metavar="FILE", type=click.Path(path_type=Path), help="Pronunciations of more words.")
 def command(
@@ -35,6 +36,7 @@ def command(
     out: Path,
     formats: Any,
     oov: Any,
+    train: bool,
     g2p: Path | None,
     lang: Path | None,
     lexicon: Path | None,
@@ -44,8 +46,17 @@ def command(
     """Find the times of words and phones with a trained model.
 
     DATA is a data directory with features and transcripts, MODEL a model directory, whose words, pronunciations and
-    phones are used unless --lang or --lexicon says otherwise. OUT receives transition ids (ali.scp), the formats asked
-    for, and lists of the utterances that failed (failed.txt) and of unknown words (oov.txt).
+    phones are used unless --lang or --lexicon says otherwise; a speaker-adaptive model aligns in two passes. OUT
+    receives transition ids (ali.scp), the formats asked for, and lists of the utterances that failed (failed.txt), of
+    unknown words (oov.txt) and of those that a G2P model pronounced (g2p.txt).
+
+    With --train a lang directory stands in place of MODEL, and models are trained on DATA first, in OUT/train.
     """
     config = replace(config, formats=tuple(formats) or config.formats, oov=oov or config.oov)
-    return align(data, model, out, config, options, lang, lexicon, g2p)
+    if not train:
+        return align(data, model, out, config, options, lang, lexicon, g2p)
+    if lang is not None:
+        raise click.UsageError("with --train the lang directory is the second argument: DATA LANG OUT")
+    from asrkit.stages.align_train import train_and_align
+
+    return train_and_align(data, model, out, config, options, lexicon, g2p)

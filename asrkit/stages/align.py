@@ -44,6 +44,7 @@ from asrkit.stages.adaptation import (
 from asrkit.stages.alignment_files import AlignmentFiles, Format, output_files
 from asrkit.stages.alignment_lang import open_lang, with_more_words, words_of
 from asrkit.stages.alignment_times import Boundaries, Clock
+from asrkit.stages.ladder import LadderConfig
 from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_failures, run_stage
 from asrkit.stages.speaker_passes import AdaptedInputs
 from asrkit.stages.unknown_words import UnknownWords
@@ -87,6 +88,8 @@ class AlignStageConfig:
         model's mixtures for unadapted inputs give the result.
     adaptation : AdaptationConfig
         How the transforms are estimated from the first alignment.
+    ladder : LadderConfig
+        What ``--train`` trains (:func:`asrkit.stages.align_train.train_and_align`); here it plays no part.
     """
 
     formats: tuple[Format, ...] = ("ctm", "json")
@@ -101,6 +104,7 @@ class AlignStageConfig:
     self_loop_scale: float = 0.1
     adapt: bool = True
     adaptation: AdaptationConfig = field(default_factory=AdaptationConfig)
+    ladder: LadderConfig = field(default_factory=LadderConfig)
 
     def __post_init__(self) -> None:
         if {"textgrid", "textgrid-short"} <= set(self.formats):
@@ -153,8 +157,6 @@ def align(
     """
     if out.resolve() == model_path.resolve():
         raise ConfigError("OUT is the model's own directory, whose alignments are those of its training")
-    if (config.oov == "g2p") != (g2p_path is not None):
-        raise ConfigError("`--oov g2p` and `--g2p MODEL` belong together", remedy="give both, or none")
     lang_folder = lang_path or model_path / "lang"
     inputs = [
         *data_files(data_path, ("utt2spk", "text", "wav.scp", "segments")),

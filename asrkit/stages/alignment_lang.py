@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asrkit.core.errors import ModelError
+from asrkit.core.errors import ConfigError, ModelError
 from asrkit.data.datadir import DataDir
 from asrkit.lang.extension import extend_lang
 from asrkit.lang.langdir import Lang
@@ -48,11 +48,15 @@ def with_more_words(
 
     Raises
     ------
+    ConfigError
+        A G2P model is missing, or given to no purpose.
     DataError
         The configuration refuses words outside the lexicon, and there are some.
     FormatError, ModelError
         The lexicon or the G2P model is damaged, or has other phones.
     """
+    if (config.oov == "g2p") != (g2p_path is not None):
+        raise ConfigError("`--oov g2p` and `--g2p MODEL` belong together", remedy="give both, or none")
     if lexicon_path is not None:
         lang = extend_lang(lang, read_lexicon(lexicon_path), lexicon_path)
     unknown = UnknownWords.of(data, words_of(lang))
