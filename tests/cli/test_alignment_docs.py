@@ -45,9 +45,14 @@ def test_configuration_keys_that_the_page_names_exist() -> None:
     from asrkit.stages.align import AlignStageConfig
 
     defaults = AlignStageConfig()
-    for key in ("goodness", "boundaries"):
+    for key in ("goodness", "boundaries", "adapt", "g2p_nbest"):
         assert f"--set {key}=" in PAGE
         assert hasattr(defaults, key)
+    for key in re.findall(r"ladder\.([a-z_]+)", PAGE):
+        assert hasattr(defaults.ladder, key)
+    ladder = defaults.ladder
+    assert (ladder.min_context_secs, ladder.gaussians_of_an_hour, ladder.gaussians_per_leaf) == (600.0, 5000, 8)
+    assert (ladder.max_leaves, ladder.max_mono_gaussians, ladder.mono_shortest) == (5000, 1000, 5000)
     assert defaults.search.beams == (10.0, 40.0, 160.0, float("inf"))
 
 
