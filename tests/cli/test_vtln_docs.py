@@ -1,0 +1,45 @@
+"""docs/vtln.md: its commands have the options it names, and its configuration keys and defaults are those of today."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from asrkit.cli.main import main
+from asrkit.stages.vtln import VtlnConfig
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "vtln.md").read_text(encoding="utf-8")
+COMMANDS = [
+    line
+    for block in re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    for line in block.splitlines()
+    if line.startswith("asrkit ")
+]
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_the_commands_are_understood(line: str) -> None:
+    name, *arguments = shlex.split(line, comments=True)[1:]
+    command = main.get_command(None, name)  # type: ignore[arg-type]
+    while isinstance(command, click.Group):
+        name, *arguments = arguments
+        command = command.get_command(None, name)  # type: ignore[arg-type]
+    assert command is not None
+    # Parses everything, and calls nothing.
+    with command.make_context(name, arguments):
+        pass
+
+
+def test_keys_and_defaults_are_those_of_the_page() -> None:
+    assert {shlex.split(line)[1] for line in COMMANDS} >= {"vtln", "extract", "subset", "decode", "train-gmm"}
+    keys = {*re.findall(r"--set (\w+)=", PAGE), "min_frames", "num_passes", "silence_weight"}
+    assert keys <= set(VtlnConfig.__dataclass_fields__)
+    assert all(key in PAGE for key in keys)
+    config = VtlnConfig()
+    assert "`min_frames` (200)" in PAGE
+    assert config.min_frames == 200
+    assert f"each of {len(config.warps)} factors (0.80 to 1.20" in PAGE
