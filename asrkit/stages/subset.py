@@ -51,6 +51,7 @@ def subset(
         secs = utterance_secs(data) if config.needs_lengths else {}
         keep = choose_utterances(data, config, secs, options.seed, left_out)
         write_subset(data, keep, out)
+        (out / INPUTS_FILE).unlink(missing_ok=True)
         for file in front_end:
             copy_file(file, out / file.name)
         speakers = {data.utterances[key].speaker for key in keep}
@@ -60,7 +61,8 @@ def subset(
         return StageResult(figures)
 
     outputs = [out / file.name for file in (*tables, *front_end)]
-    return run_stage("subset", out, inputs, config, outputs, options, body)
+    # Features may be extracted anew in OUT, e.g. warped ones.
+    return run_stage("subset", out, inputs, config, outputs, options, body, sealed=False)
 
 
 def utterance_secs(data: DataDir) -> dict[str, float]:

@@ -74,3 +74,17 @@ def test_what_the_features_are_comes_along(tmp_path: Path) -> None:
     assert run(tmp_path / "full", tmp_path / "part", "--num", 2).exit_code == 0
     assert (tmp_path / "part" / "spk2warp").read_text() == "spk1 0.92\n"
     assert (tmp_path / "part" / "inputs.json").read_text() == '{"vtln": true}\n'
+    (tmp_path / "full" / "inputs.json").unlink()
+    assert run(tmp_path / "full", tmp_path / "part", "--num", 2).exit_code == 0
+    assert not (tmp_path / "part" / "inputs.json").exists()
+
+
+def test_features_extracted_anew_in_the_part_stay(tmp_path: Path) -> None:
+    make_data_dir(tmp_path / "full", features=True)
+    assert run(tmp_path / "full", tmp_path / "part", "--num", 2).exit_code == 0
+    feats = tmp_path / "part" / "feats.scp"
+    feats.write_text("spk1-utt1 elsewhere.ark:9\n")
+    assert "up to date" in run(tmp_path / "full", tmp_path / "part", "--num", 2).stdout
+    assert feats.read_text() == "spk1-utt1 elsewhere.ark:9\n"
+    (tmp_path / "full" / "spk2gender").write_text("spk1 f\n")
+    assert "done in" in run(tmp_path / "full", tmp_path / "part", "--num", 2).stdout
