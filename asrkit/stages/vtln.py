@@ -17,7 +17,7 @@ from asrkit.core.errors import AsrkitError, ConfigError, DataError, ModelError
 from asrkit.core.files import read_json, write_json, write_lines
 from asrkit.core.jobs import map_in_order
 from asrkit.data.audio import read_audio, resample
-from asrkit.data.datadir import DataDir, read_text
+from asrkit.data.datadir import DataDir, Utterance, read_text
 from asrkit.data.warps import MAX_WARP, MIN_WARP
 from asrkit.features.cmvn import CmvnStats
 from asrkit.features.frontend import FrontEnd, check_front_end, load_front_end
@@ -189,8 +189,7 @@ def vtln(
         model = load_acoustic_model(model_path)
         _check_features(data_path, model)
         lang = Lang.load(model_path / "lang", model_path / "topology.json")
-        search = WarpSearch(_with_words(data, said), model, lang, config, options.seed)
-        return _search(search, options, data_path)
+        return _search(WarpSearch(model, lang, config, options.seed), _with_words(data, said), options)
 
     inputs = [*tables, said, *audio, *model_inputs]
     return run_stage("vtln", data_path, inputs, config, outputs, options, body)
@@ -226,13 +225,27 @@ def _with_words(data: DataDir, path: Path) -> DataDir:
     return replace(data, utterances=utterances)
 
 
+@dataclass(frozen=True)
+class Speech:
+    """The utterances of one speaker, with what was said, and their audio files."""
+
+    speaker: str
+    utterances: tuple[tuple[Utterance, Path], ...]
+
+
+def speech_by_speaker(data: DataDir) -> list[Speech]:
+    """Return what each speaker says, sorted by speaker and utterance."""
+    return [
+        Speech(speaker, tuple((data.utterances[key], data.audio_path(data.utterances[key])) for key in keys))
+        for speaker, keys in sorted(data.by_speaker().items())
+    ]
+
+
 class WarpSearch:
-    """Tries the warps of the grid on one speaker at a time; may be used from several threads.
+    """Tries the warps of the grid on one speaker at a time; knows no data, so that it is cheap to send to jobs.
 
     Parameters
     ----------
-    data : DataDir
-        With what was said.
     model : AcousticModel
     lang : Lang
         The model's own.
@@ -241,21 +254,21 @@ class WarpSearch:
         Of the dither.
     """
 
-    def __init__(self, data: DataDir, model: AcousticModel, lang: Lang, config: VtlnConfig, seed: int = 0) -> None:
-        self.data, self.model, self.lang, self.config, self.seed = data, model, lang, config, seed
+    def __init__(self, model: AcousticModel, lang: Lang, config: VtlnConfig, seed: int = 0) -> None:
+        self.model, self.lang, self.config, self.seed = model, lang, config, seed
         self.front_end = FrontEnd(model.front_end)
         self.pipeline = FeaturePipeline(model.pipeline)
         self.gmms = model.model.alignment_gmms or model.model.gmms
         self.scoring = collapse(self.gmms) if config.single_gaussians else self.gmms
-        self.by_speaker = data.by_speaker()
         self._compiler = TrainingGraphCompiler(lang, model.tree, model.transitions)
 
-    def __call__(self, speaker: str) -> SpeakerWarp:
+    def __call__(self, speech: Speech) -> SpeakerWarp:
         """Find the warp of one speaker."""
+        speaker = speech.speaker
         config, warps = self.config, self.config.warps
         failures: dict[str, str] = {}
-        samples = self._read(speaker, failures)
-        graphs = {key: self._graph(key) for key in samples}
+        samples = self._read(speech, failures)
+        graphs = {one.utterance_id: self._graph(one) for one, _ in speech.utterances if one.utterance_id in samples}
         inputs = {warp: self.inputs(samples, warp) for warp in warps}
         best, found = 1.0, SpeakerWarp(speaker, 1.0, 0, 0)
         for _ in range(config.num_passes):
@@ -279,20 +292,20 @@ class WarpSearch:
             best = found.warp
         return replace(found, failures=tuple(Failure(key, reason) for key, reason in failures.items()))
 
-    def _read(self, speaker: str, failures: dict[str, str]) -> dict[str, FloatArray]:
+    def _read(self, speech: Speech, failures: dict[str, str]) -> dict[str, FloatArray]:
         """Read the audio of the utterances that have words, up to so many seconds."""
         rate = self.model.front_end.sample_rate_hz
         left = self.config.max_secs or float("inf")
         samples: dict[str, FloatArray] = {}
-        for key in self.by_speaker[speaker]:
-            utterance = self.data.utterances[key]
+        for utterance, audio in speech.utterances:
+            key = utterance.utterance_id
             if left <= 0:
                 break
             if not utterance.words:
                 failures[key] = "no transcript" if utterance.words is None else "empty transcript"
                 continue
             try:
-                read, own_rate = read_audio(self.data.audio_path(utterance), utterance.start_secs, utterance.end_secs)
+                read, own_rate = read_audio(audio, utterance.start_secs, utterance.end_secs)
             except AsrkitError as error:
                 failures[key] = str(error)
                 continue
@@ -300,8 +313,8 @@ class WarpSearch:
             left -= len(samples[key]) / rate
         return samples
 
-    def _graph(self, key: str) -> StateGraph:
-        word_ids, _ = self.lang.transcript_ids(self.data.utterances[key].words or ())
+    def _graph(self, utterance: Utterance) -> StateGraph:
+        word_ids, _ = self.lang.transcript_ids(utterance.words or ())
         return self._compiler.compile(word_ids)
 
     def inputs(self, samples: Mapping[str, FloatArray], warp: float) -> dict[str, FloatArray]:
@@ -339,13 +352,13 @@ class WarpSearch:
         return total
 
 
-def _search(search: WarpSearch, options: RunOptions, path: Path) -> StageResult:
-    speakers = sorted(search.by_speaker)
-    results = map_in_order(search, speakers, options.num_jobs, kind="threads")
+def _search(search: WarpSearch, data: DataDir, options: RunOptions) -> StageResult:
+    path, speakers = data.path, speech_by_speaker(data)
+    results = map_in_order(search, speakers, options.num_jobs)
     found = list(options.progress(results, total=len(speakers), label="vtln"))
     failures = [failure for one in found for failure in one.failures]
     check_failures(failures, len(failures) + sum(one.num_utterances for one in found), options, path)
-    UnknownWords.of(search.data, frozenset(p.word for p in search.lang.pronunciations)).warn(path)
+    UnknownWords.of(data, frozenset(p.word for p in search.lang.pronunciations)).warn(path)
     for one in found:
         if one.reason is not None:
             log.warning("speaker %s keeps the warp factor 1: %s", one.speaker, one.reason)

@@ -28,7 +28,7 @@ from asrkit.hmm.tree import monophone_tree
 from asrkit.lang.langdir import Lang, LangConfig, make_lang
 from asrkit.lang.lexicon import Pronunciation
 from asrkit.stages.acoustic import load_acoustic_model, save_model_folder
-from asrkit.stages.vtln import VtlnConfig, WarpSearch
+from asrkit.stages.vtln import VtlnConfig, WarpSearch, speech_by_speaker
 from tests.factories import write_wav
 
 RATE = 16000
@@ -187,14 +187,14 @@ def test_a_warp_that_only_shrinks_is_not_favoured(built: Path) -> None:
     config = VtlnConfig(silence_weight=1.0)
     keys = data.by_speaker()["ann"]
     samples = {key: read_audio(data.audio_path(data.utterances[key]))[0] for key in keys}
-    inputs = WarpSearch(data, model, lang, config).inputs(samples, 1.0)
+    inputs = WarpSearch(model, lang, config).inputs(samples, 1.0)
     # One Gaussian for all sounds, of the spread of what is not shrunk.
     gmms = model.model.gmms
     spread = np.mean(np.concatenate(list(inputs.values())) ** 2, axis=0, dtype=np.float64)
     wide = replace(gmms, means=0 * gmms.means, variances=np.tile(np.float32(spread), (gmms.num_pdfs, 1)))
-    search = WarpSearch(data, replace(model, model=replace(model.model, gmms=wide)), lang, config)
+    search = WarpSearch(replace(model, model=replace(model.model, gmms=wide)), lang, config)
     search.front_end = Shrinking()  # type: ignore[assignment]
-    found, grid = search("ann"), np.array(config.warps)
+    found, grid = search(speech_by_speaker(data)[0]), np.array(config.warps)
     # x -> w x in all D dimensions: D log w, whatever the model.
     np.testing.assert_allclose(np.array(found.log_volumes) - found.log_volumes[10], gmms.dim * np.log(grid), atol=1e-4)
     assert found.warp == 1.0
