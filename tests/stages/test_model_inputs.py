@@ -62,8 +62,8 @@ def test_any_number_of_jobs_writes_the_same_bytes(world: Path, tmp_path: Path) -
 
 
 def test_models_know_what_they_were_trained_on(world: Path, tmp_path: Path) -> None:
-    assert not train_mono(world / "adapted", world / "lang", tmp_path / "mono", CONFIG, OPTIONS).up_to_date
-    assert train_mono(world / "adapted", world / "lang", tmp_path / "mono", CONFIG, OPTIONS).up_to_date
+    assert not train_mono(world / "adapted", world / "lang", tmp_path / "mono", CONFIG, OPTIONS).skipped
+    assert train_mono(world / "adapted", world / "lang", tmp_path / "mono", CONFIG, OPTIONS).skipped
     on_adapted, on_raw = load_acoustic_model(tmp_path / "mono"), load_acoustic_model(world / "sat")
     raw, adapted = DataDir.load(world / "data"), DataDir.load(world / "adapted")
     assert len(on_adapted.inputs(adapted)) == len(on_raw.inputs(raw)) == len(raw.utterances)
