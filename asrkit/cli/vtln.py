@@ -8,7 +8,8 @@ import click
 
 from asrkit.cli.options import stage_command
 from asrkit.stages.record import RunOptions, StageReport
-from asrkit.stages.vtln import VtlnConfig, vtln
+from asrkit.stages.vtln import vtln
+from asrkit.stages.warp_search import VtlnConfig
 
 _PATH = click.Path(path_type=Path)
 

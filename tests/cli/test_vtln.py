@@ -28,7 +28,7 @@ from asrkit.hmm.tree import monophone_tree
 from asrkit.lang.langdir import Lang, LangConfig, make_lang
 from asrkit.lang.lexicon import Pronunciation
 from asrkit.stages.acoustic import load_acoustic_model, save_model_folder
-from asrkit.stages.vtln import VtlnConfig, WarpSearch, speech_by_speaker
+from asrkit.stages.warp_search import VtlnConfig, WarpSearch, speech_by_speaker
 from tests.factories import write_wav
 
 RATE = 16000
@@ -247,6 +247,22 @@ def test_little_speech_keeps_the_factor_1(world: Path) -> None:
     assert "reason" in read_json(world / "data" / "vtln.json")["speakers"]["bob"]
     some = json.loads(run(world, "--set", "max_secs=2.5", "--json").stdout)["figures"]
     assert some["utterances"] == 3 * 2
+
+
+def test_speech_without_a_covariance_keeps_the_factor_1(world: Path, built: Path) -> None:
+    """Of a constant all frames are alike."""
+    for key in ("ann-0", "ann-1"):
+        write_wav(world / "flat" / f"{key}.wav", np.full(40000, 900, np.int16), RATE)
+    data = DataDir.load(world / "data")
+    kept = data.subset(["ann-0", "ann-1"], world / "flat-data")
+    replace(kept, recordings={key: str(world / "flat" / f"{key}.wav") for key in kept.recordings}).save()
+    save_front_end(world / "flat-data", FRONT_END)
+    model = load_acoustic_model(world / "model")
+    lang = Lang.load(world / "model" / "lang", world / "model" / "topology.json")
+    search = WarpSearch(model, lang, VtlnConfig(silence_weight=1.0))
+    found = search(speech_by_speaker(DataDir.load(world / "flat-data"))[0])
+    assert found.warp == 1.0
+    assert "no covariance" in (found.reason or "")
 
 
 def test_a_grid_holds_1_and_its_ends() -> None:

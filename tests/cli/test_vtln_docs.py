@@ -10,7 +10,7 @@ import click
 import pytest
 
 from asrkit.cli.main import main
-from asrkit.stages.vtln import VtlnConfig
+from asrkit.stages.warp_search import VtlnConfig
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "vtln.md").read_text(encoding="utf-8")
 COMMANDS = [
