@@ -21,7 +21,7 @@ class WarpStats:
 
     Densities of features x and y = A x + b of the same frames cannot be compared: p(x) = p(y) |det A|, and features
     that shrink to a point have the highest density of all. A warp is close to such a map (Pitz and Ney 2005, "Vocal
-    tract normalization equals linear transformation in cepstral space", eq. 21 ff.), with an A that nobody has written
+    tract normalization equals linear transformation in cepstral space"), with an A that nobody has written
     down; but whatever A is, log |det A| = ½ log det cov(y) − ½ log det cov(x). So
 
         score = sum of log p(y) + n · ½ log det cov(y)
