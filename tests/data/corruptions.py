@@ -31,8 +31,11 @@ class Corruption:
 
 
 def edit(path: Path, change: Callable[[list[str]], list[str]]) -> None:
-    """Change a file as a list of lines."""
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    """Change a file as a list of lines; a UnicodeError where an earlier change left it in UTF-16."""
+    text = path.read_text(encoding="utf-8")
+    if text[1:2] == "\0" or text[:1] == "\0":
+        raise UnicodeError(f"{path} is UTF-16")
+    lines = text.split("\n")[:-1]
     path.write_text("".join(f"{line}\n" for line in change(lines)), encoding="utf-8")
 
 
