@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from asrkit.cli.options import stage_command
-from asrkit.stages.align import AlignStageConfig, align
+from asrkit.stages.align import align
+from asrkit.stages.aligner import AlignStageConfig
 from asrkit.stages.record import RunOptions, StageReport
 
 

@@ -187,6 +187,11 @@ class Lang:
     def _word_ids(self) -> dict[str, int]:
         return {word: self.words.ids[word] for word in dict.fromkeys(p.word for p in self.pronunciations)}
 
+    @property
+    def known_words(self) -> frozenset[str]:
+        """The words that have a pronunciation."""
+        return frozenset(self._word_ids)
+
     def transcript_ids(self, words: Iterable[str]) -> tuple[NDArray[np.int32], int]:
         """Return the word ids of a transcript (int32), words outside the lexicon as the unknown word, and their number.
 

@@ -17,7 +17,8 @@ from asrkit.gmm.em import EmConfig
 from asrkit.hmm.tree_building import TreeConfig
 from asrkit.lang.langdir import Lang
 from asrkit.stages.acoustic import load_acoustic_model
-from asrkit.stages.align import AlignStageConfig, align
+from asrkit.stages.align import align
+from asrkit.stages.aligner import AlignStageConfig
 from asrkit.stages.alignment_lang import with_more_words
 from asrkit.stages.gmm_training import Corpus, open_corpus
 from asrkit.stages.ladder import LadderConfig, Rung, plan_ladder

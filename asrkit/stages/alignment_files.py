@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, Any, Literal
 
 from asrkit.core.archives import ArchiveWriter
 from asrkit.core.files import read_lines, whole_file, write_lines
@@ -16,10 +16,8 @@ from asrkit.data.labels.label import Label
 from asrkit.data.labels.textgrid import TextGrid, Tier
 from asrkit.lang.langdir import Lang
 from asrkit.lang.phones import WORD_POSITIONS
+from asrkit.stages.aligned_utterance import AlignedUtterance
 from asrkit.stages.alignment_times import Clock
-
-if TYPE_CHECKING:
-    from asrkit.stages.align import AlignedUtterance
 
 Format = Literal["ctm", "json", "textgrid", "textgrid-short"]
 

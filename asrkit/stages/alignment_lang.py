@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from asrkit.core.errors import ConfigError, ModelError
 from asrkit.data.datadir import DataDir
@@ -11,11 +10,9 @@ from asrkit.lang.extension import extend_lang
 from asrkit.lang.langdir import Lang
 from asrkit.lang.lexicon import read_lexicon
 from asrkit.stages.acoustic import AcousticModel
+from asrkit.stages.aligner import AlignStageConfig
 from asrkit.stages.guessed_words import GuessedWords
 from asrkit.stages.unknown_words import NUM_NAMED, UnknownWords
-
-if TYPE_CHECKING:
-    from asrkit.stages.align import AlignStageConfig
 
 
 def open_lang(model: AcousticModel, path: Path | None = None) -> Lang:
@@ -59,15 +56,10 @@ def with_more_words(
         raise ConfigError("`--oov g2p` and `--g2p MODEL` belong together", remedy="give both, or none")
     if lexicon_path is not None:
         lang = extend_lang(lang, read_lexicon(lexicon_path), lexicon_path)
-    unknown = UnknownWords.of(data, words_of(lang))
+    unknown = UnknownWords.of(data, lang.known_words)
     if config.oov == "error":
         unknown.refuse(data.path / "text")
     if g2p_path is None:
         return lang, None
     guessed = GuessedWords.of(unknown, g2p_path, config.g2p_nbest)
     return guessed.extend(lang), guessed
-
-
-def words_of(lang: Lang) -> frozenset[str]:
-    """Return the words that have a pronunciation."""
-    return frozenset(pronunciation.word for pronunciation in lang.pronunciations)

@@ -22,7 +22,8 @@ from asrkit.hmm.tree import ContextTree, Leaf, Node, Split, Table
 from asrkit.lang.langdir import Lang, LangConfig, make_lang
 from asrkit.lang.lexicon import Pronunciation
 from asrkit.stages.acoustic import save_model_folder
-from asrkit.stages.align import AlignStageConfig, align
+from asrkit.stages.align import align
+from asrkit.stages.aligner import AlignStageConfig
 from asrkit.stages.record import RunOptions
 
 pytestmark = pytest.mark.bench

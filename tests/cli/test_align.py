@@ -293,7 +293,7 @@ def test_where_the_audio_is_gone_the_end_is_that_of_the_last_frame(world: World,
 
 
 def test_results_do_not_depend_on_the_number_of_jobs(world: World, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setattr("asrkit.stages.align.UTTERANCES_AT_ONCE", 1)
+    monkeypatch.setattr("asrkit.stages.aligner.UTTERANCES_AT_ONCE", 1)
     formats = [f"--format={name}" for name in ("ctm", "json", "textgrid")]
     for jobs in (1, 2, 4):
         assert run(world, tmp_path / f"out{jobs}", "-j", jobs, *formats).exit_code == 0

@@ -42,7 +42,7 @@ def test_the_commands_are_understood(line: str) -> None:
 
 
 def test_configuration_keys_that_the_page_names_exist() -> None:
-    from asrkit.stages.align import AlignStageConfig
+    from asrkit.stages.aligner import AlignStageConfig
 
     defaults = AlignStageConfig()
     for key in ("goodness", "boundaries", "adapt", "g2p_nbest"):

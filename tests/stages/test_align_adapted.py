@@ -15,7 +15,8 @@ from asrkit.data.datadir import DataDir
 from asrkit.features.transform import apply_affine
 from asrkit.stages.acoustic import load_acoustic_model
 from asrkit.stages.adaptation import align_adapted
-from asrkit.stages.align import AlignStageConfig, align
+from asrkit.stages.align import align
+from asrkit.stages.aligner import AlignStageConfig
 from asrkit.stages.gmm_training import open_corpus, training_data
 from asrkit.stages.model_inputs import write_inputs
 from asrkit.stages.record import RunOptions, StageReport
@@ -140,7 +141,7 @@ def test_transforms_of_an_earlier_run_do_not_stay(world: Path) -> None:
 
 
 def test_any_number_of_jobs_gives_the_same_bits(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("asrkit.stages.align.UTTERANCES_AT_ONCE", 5)
+    monkeypatch.setattr("asrkit.stages.aligner.UTTERANCES_AT_ONCE", 5)
     run(world, "jobs3", options=replace(OPTIONS, num_jobs=3))
     assert files(world / "jobs3") == files(world / "two")
 

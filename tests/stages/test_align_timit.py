@@ -12,7 +12,8 @@ from asrkit.gmm.em import EmConfig
 from asrkit.lang.langdir import LangConfig, make_lang
 from asrkit.lang.lexicon import Pronunciation
 from asrkit.score.timit import FOLD_48, PHONES_48, fold_phones
-from asrkit.stages.align import AlignStageConfig, align
+from asrkit.stages.align import align
+from asrkit.stages.aligner import AlignStageConfig
 from asrkit.stages.extract import ExtractConfig, extract
 from asrkit.stages.prepare import prepare
 from asrkit.stages.record import RunOptions

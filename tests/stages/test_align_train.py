@@ -21,8 +21,8 @@ from asrkit.lang.g2p import G2pConfig, gather_words, train_g2p
 from asrkit.lang.langdir import LangConfig, make_lang
 from asrkit.lang.lexicon import read_lexicon
 from asrkit.stages.acoustic import load_acoustic_model
-from asrkit.stages.align import AlignStageConfig
 from asrkit.stages.align_train import train_and_align
+from asrkit.stages.aligner import AlignStageConfig
 from asrkit.stages.checkpoint import Checkpoint
 from asrkit.stages.extract import ExtractConfig, extract
 from asrkit.stages.ladder import LadderConfig
