@@ -42,14 +42,15 @@ def map_in_order(
     ConfigError
         ``num_jobs`` < 1, or a Dask address without Dask installed.
     """
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import ThreadpoolController, threadpool_limits
 
     if num_jobs < 1:
         raise ConfigError(f"num_jobs is {num_jobs}, expected 1 or more")
     address = os.environ.get("ASRKIT_DASK")
     if (num_jobs == 1 or len(items) <= 1) and not address:
+        libraries = ThreadpoolController()  # looking them up takes as long as a small item
         for item in items:
-            with threadpool_limits(limits=1):
+            with libraries.limit(limits=1):
                 result = function(item)
             yield result
         return
