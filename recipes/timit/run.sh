@@ -10,7 +10,7 @@
 # Stages: 0 data and language, 1 features, 2 monophones, 3 triphones, 4 LDA and MLLT, 5 speaker-adaptive training,
 # each decoded, 6 scores, 7 boundaries of forced alignments against the hand labels: given the phones that the labels
 # say, by small monophones of the training set, and by --aligner MODEL, a model with cmudict's phones in their places in
-# the word (recipes/librispeech).
+# the word (recipes/librispeech); each as it is, and adapted by MAP to the speech that it aligns.
 
 recipe=$(cd "$(dirname "$0")" && pwd)
 sample=${sample:-}
@@ -100,16 +100,24 @@ if runs 7 "forced alignment against hand labels"; then
     exp=$work/$run/exp
     asrkit train-gmm mono "$work/$run/data/train" "$work/$run/lang" "$exp/align" --config "$recipe/conf/align.toml" \
       "${common[@]}"
-    asrkit align "$work/$run/data/test" "$exp/align" "$exp/align_test" --num-jobs "$num_jobs"
+    asrkit adapt "$work/$run/data/test" "$work/$run/lang" "$exp/align" "$exp/align_map" --num-jobs "$num_jobs"
+    for model in align align_map; do
+      asrkit align "$work/$run/data/test" "$exp/$model" "$exp/${model}_test" --num-jobs "$num_jobs"
+    done
   done
   cat "$work"/f*/data/test/phones.ali >"$boundaries/ref.ali"
-  cat "$work"/f*/exp/align_test/phones.ctm >"$boundaries/phones.ctm"
-  asrkit score-alignment "$boundaries/ref.ali" "$boundaries/phones.ctm" --fold timit48
+  for model in align align_map; do
+    cat "$work"/f*/exp/"${model}_test"/phones.ctm >"$boundaries/$model.ctm"
+    asrkit score-alignment "$boundaries/ref.ali" "$boundaries/$model.ctm" --fold timit48
+  done
   if [ -n "$aligner" ]; then
     python3 "$recipe/local/word_phones.py" "$boundaries/data" "$work"/f*/data/test
     asrkit make-lang "$boundaries/data/lexicon.txt" "$boundaries/lang" --position-dependent --silence-probability 0
     asrkit extract "$boundaries/data" --config "$recipe/conf/mfcc.toml" --num-jobs "$num_jobs"
+    asrkit adapt "$boundaries/data" "$boundaries/lang" "$aligner" "$boundaries/map" --num-jobs "$num_jobs"
     asrkit align "$boundaries/data" "$aligner" "$boundaries/ali" --lang "$boundaries/lang" --num-jobs "$num_jobs"
+    asrkit align "$boundaries/data" "$boundaries/map" "$boundaries/ali_map" --num-jobs "$num_jobs"
     asrkit score-alignment "$boundaries/data" "$boundaries/ali"
+    asrkit score-alignment "$boundaries/data" "$boundaries/ali_map"
   fi
 fi
