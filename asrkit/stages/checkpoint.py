@@ -36,6 +36,7 @@ class Checkpoint:
     def __init__(self, folder: Path, key: str) -> None:
         self.folder = folder / "checkpoint"
         self.key = key
+        self._own = False  # whether what lies there is of this training, and sound
 
     def load(self) -> EmState | None:
         """Return the last state that was saved whole, None if there is none of this training."""
@@ -50,7 +51,7 @@ class Checkpoint:
             alignments = ArchiveReader(self.folder / str(iteration) / "ali.scp")
             transforms = ArchiveReader(self.folder / str(iteration) / "trans.scp")
             reports = tuple(IterationReport(**row) for row in state["reports"])
-            return EmState(
+            loaded = EmState(
                 iteration,
                 model,
                 {key: np.asarray(alignments[key], dtype=np.int32) for key in alignments},
@@ -61,15 +62,18 @@ class Checkpoint:
         except (AsrkitError, KeyError, TypeError, ValueError) as error:
             log.warning("%s: the checkpoint is damaged (%s); training starts again", self.folder, error)
             return None
+        self._own = True
+        return loaded
 
     def save(self, state: EmState) -> None:
         """Save a state; the one before it stays until this one is whole."""
-        if state.iteration == 1:
-            self.clear()  # of another training, whose state.json would speak for this one's files
         folder = self.folder / str(state.iteration)
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (self.folder / "tree.json").exists() or not (self.folder / "topology.json").exists():
+        if not self._own:
+            self.clear()  # another training's tree and state.json would speak for this one's files
+            folder.mkdir(parents=True)
             state.model.save_structure(self.folder)
+            self._own = True
+        folder.mkdir(exist_ok=True)
         state.model.save_parameters(folder)
         with ArchiveWriter(folder, "ali") as writer:
             for key, alignment in state.alignments.items():

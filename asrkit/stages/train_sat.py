@@ -107,7 +107,6 @@ def train_sat(
         checkpoint = Checkpoint(out, training_key(config, options.seed, inputs))
         state = checkpoint.load()
         if state is None:
-            checkpoint.clear()
             state = _start(older, corpus, config, options, out)
         else:
             log.info("going on after iteration %d of %d", state.iteration, config.em.num_iters)

@@ -19,10 +19,10 @@ from asrkit.lang.topology import make_topology
 from asrkit.stages.checkpoint import Checkpoint, training_key
 
 
-def make_state(iteration: int = 3, shift: float = 0.0) -> EmState:
-    """A state with all its parts filled; ``shift`` moves the means."""
+def make_state(iteration: int = 3, shift: float = 0.0, tied: bool = False) -> EmState:
+    """A state with all its parts filled; ``shift`` moves the means, ``tied`` makes two phones share their pdfs."""
     topology = make_topology((1, 2), (3,), num_states=2, num_silence_states=3)
-    tree = monophone_tree(topology)
+    tree = monophone_tree(topology, ((1, 2),) if tied else ())
     transitions = TransitionModel.from_tree(tree, topology)
     gmms = flat_start(np.array([shift, 2.0]), np.array([1.0, 0.25]), tree.num_pdfs)
     reports = tuple(IterationReport(i + 1, -50.5 + i, 30, 7, i > 0, 0, 1, 2) for i in range(iteration))
@@ -89,6 +89,19 @@ def test_a_save_that_is_cut_off_leaves_the_state_before_it(tmp_path: Path, monke
     assert same(loaded, make_state(3))
 
 
+@pytest.mark.parametrize("first_saved", [1, 2])
+def test_nothing_of_another_training_stays_in_what_is_saved(tmp_path: Path, first_saved: int) -> None:
+    """The rungs above the monophones save their second iteration first."""
+    Checkpoint(tmp_path, "another").save(make_state(7, tied=True))
+    checkpoint = Checkpoint(tmp_path, "key")
+    assert checkpoint.load() is None
+    checkpoint.save(make_state(first_saved))
+    loaded = Checkpoint(tmp_path, "key").load()
+    assert loaded is not None
+    assert same(loaded, make_state(first_saved))
+    assert not same(loaded, make_state(first_saved, tied=True))
+
+
 def test_another_training_or_none_at_all_gives_no_state(tmp_path: Path) -> None:
     assert Checkpoint(tmp_path, "key").load() is None
     Checkpoint(tmp_path, "key").save(make_state())
@@ -120,7 +133,12 @@ def test_a_damaged_checkpoint_gives_no_state(tmp_path: Path, damage: str) -> Non
     checkpoint = Checkpoint(tmp_path, "key")
     checkpoint.save(make_state())
     DAMAGES[damage](tmp_path / "checkpoint")
-    assert checkpoint.load() is None
+    again = Checkpoint(tmp_path, "key")
+    assert again.load() is None
+    again.save(make_state(2))
+    mended = Checkpoint(tmp_path, "key").load()
+    assert mended is not None
+    assert same(mended, make_state(2))
 
 
 @dataclass(frozen=True)
