@@ -16,13 +16,14 @@ from asrkit.features.pipeline import PipelineConfig
 from asrkit.gmm.em import EmConfig
 from asrkit.hmm.tree_building import TreeConfig
 from asrkit.lang.langdir import Lang
-from asrkit.stages.acoustic import load_acoustic_model
+from asrkit.stages.acoustic import LANG_FILES, load_acoustic_model
 from asrkit.stages.align import align
 from asrkit.stages.aligner import AlignStageConfig
 from asrkit.stages.alignment_lang import with_more_words
 from asrkit.stages.gmm_training import Corpus, open_corpus
 from asrkit.stages.ladder import LadderConfig, Rung, plan_ladder
-from asrkit.stages.record import RunOptions, StageReport
+from asrkit.stages.make_graph import LANG_INPUTS
+from asrkit.stages.record import RunOptions, StageReport, StageResult, run_stage
 from asrkit.stages.train_deltas import DeltasConfig, train_deltas
 from asrkit.stages.train_lda_mllt import LdaMlltConfig, train_lda_mllt
 from asrkit.stages.train_mono import MonoConfig, train_mono
@@ -67,12 +68,13 @@ def train_and_align(
     TooManyFailedError
         More utterances failed in a training or in the alignment than the options allow.
     """
-    lang, _ = with_more_words(Lang.load(lang_path), DataDir.load(data_path), config, lexicon_path, g2p_path)
     folder = out / "train"
     trained_with = lang_path
-    if lexicon_path is not None or g2p_path is not None:
+    if lexicon_path is None and g2p_path is None:
+        with_more_words(Lang.load(lang_path), DataDir.load(data_path), config, None, None)  # may refuse
+    else:
         trained_with = folder / "lang"
-        lang.save(trained_with)
+        _extend_lang(data_path, lang_path, trained_with, config, options, lexicon_path, g2p_path)
     ladder = _plan(open_corpus(data_path, trained_with, PipelineConfig(), options), config.ladder)
     model = folder / ladder[0].name
     mono = _mono_config(ladder, config.ladder)
@@ -82,6 +84,32 @@ def train_and_align(
         _say(_train(rung, data_path, trained_with, previous, model, options))
     report = align(data_path, model, out, config, options, lang_path, lexicon_path, g2p_path)
     return replace(report, figures={"trained": ladder[-1].name, **report.figures})
+
+
+def _extend_lang(
+    data_path: Path,
+    lang_path: Path,
+    out: Path,
+    config: AlignStageConfig,
+    options: RunOptions,
+    lexicon_path: Path | None,
+    g2p_path: Path | None,
+) -> None:
+    """Make the lang directory that has the words of the lexicon and the G2P model too.
+
+    It is a stage with a record: trainings know their inputs by the time of change, and go on only where it stays.
+    """
+    more = [path for path in (lexicon_path, g2p_path) if path is not None]
+    inputs = [data_path / "text", *(lang_path / name for name in LANG_INPUTS), *more]
+    outputs = [out / name for name in (*LANG_FILES, "topology.json")]
+
+    def body() -> StageResult:
+        data = DataDir.load(data_path)
+        lang, _ = with_more_words(Lang.load(lang_path), data, config, lexicon_path, g2p_path)
+        lang.save(out)
+        return StageResult({"words": len(lang.known_words)})
+
+    run_stage("extend-lang", out, inputs, config, outputs, options, body, uses_seed=False)
 
 
 def _plan(corpus: Corpus, config: LadderConfig) -> tuple[Rung, ...]:

@@ -139,6 +139,35 @@ def test_killed_in_the_third_rung_it_goes_on_to_the_same_alignment(
         assert (world / "killed" / name).read_bytes() == (alone / name).read_bytes()
 
 
+def test_killed_with_more_words_it_goes_on(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="asrkit")
+    logging.getLogger("asrkit").propagate = True
+    (tmp_path / "more.txt").write_text("HUNDREDFOLD HH AH N D R AH D F OW L D\n")
+    save = Checkpoint.save
+
+    def save_and_die(self: Checkpoint, state: EmState) -> None:
+        save(self, state)
+        if state.iteration == 5:
+            raise KeyboardInterrupt
+
+    def train(more: str = "more.txt") -> StageReport:
+        few = AlignStageConfig()
+        return train_and_align(world / "one", world / "lang", tmp_path / "out", few, OPTIONS, tmp_path / more)
+
+    monkeypatch.setattr(Checkpoint, "save", save_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        train()
+    monkeypatch.setattr(Checkpoint, "save", save)
+    assert not train().skipped
+    assert "going on after iteration 5 of 40" in caplog.text
+    assert train().skipped
+    (tmp_path / "other.txt").write_text("HUNDREDTH HH AH N D R AH D TH\n")
+    assert not train("other.txt").skipped
+    assert "HUNDREDTH" in (tmp_path / "out" / "train" / "mono" / "lang" / "words.txt").read_text()
+
+
 def test_little_speech_stops_at_monophones_over_all_paths(world: Path) -> None:
     few = run(world, "few", AlignStageConfig(), "one")
     assert few.figures["trained"] == "mono"
