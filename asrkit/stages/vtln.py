@@ -16,6 +16,7 @@ from asrkit.core.jobs import map_in_order
 from asrkit.data.datadir import DataDir, read_text
 from asrkit.features.frontend import check_front_end, load_front_end
 from asrkit.lang.langdir import Lang
+from asrkit.lang.silence import SILENCE_FILE
 from asrkit.stages.acoustic import INPUTS_FILE, LANG_FILES, AcousticModel, load_acoustic_model, model_files
 from asrkit.stages.record import RunOptions, StageReport, StageResult, check_failures, run_stage
 from asrkit.stages.unknown_words import UnknownWords
@@ -58,7 +59,7 @@ def vtln(
     said = text or data_path / "text"
     tables = [data_path / name for name in ("wav.scp", "utt2spk", "segments", "spk2gender", "frontend.json")]
     audio = dict.fromkeys(data.audio_path(utterance) for utterance in data.utterances.values())
-    model_inputs = [*model_files(model_path), *(model_path / "lang" / name for name in LANG_FILES)]
+    model_inputs = [*model_files(model_path), *(model_path / "lang" / name for name in (*LANG_FILES, SILENCE_FILE))]
     outputs = [data_path / "spk2warp", data_path / "vtln.json"]
 
     def body() -> StageResult:

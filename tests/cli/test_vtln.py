@@ -27,6 +27,7 @@ from asrkit.hmm.transitions import TransitionModel
 from asrkit.hmm.tree import monophone_tree
 from asrkit.lang.langdir import Lang, LangConfig, make_lang
 from asrkit.lang.lexicon import Pronunciation
+from asrkit.lang.silence import SILENCE_FILE, SilenceHabit, SilenceModel, said
 from asrkit.stages.acoustic import load_acoustic_model, save_model_folder
 from asrkit.stages.warp_search import VtlnConfig, WarpSearch, speech_by_speaker
 from tests.factories import write_wav
@@ -236,6 +237,18 @@ def test_any_number_of_jobs_gives_the_same_bytes_and_a_second_run_does_nothing(w
     assert "up to date" in run(world).stdout
     assert run(world, "--set", "step=0.05").exit_code == 0
     assert set(warps(world).values()) <= {0.8, 0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2}
+
+
+def test_other_silence_probabilities_of_the_model_mean_to_search_again(world: Path) -> None:
+    assert run(world).exit_code == 0
+    assert "up to date" in run(world).stdout
+    folder = world / "model"
+    lang = Lang.load(folder / "lang", folder / "topology.json")
+    habits = {said(pronunciation): SilenceHabit(0.3) for pronunciation in lang.pronunciations}
+    SilenceModel(0.3, 0.9, (1.0, 1.0), habits).save(folder / "lang" / SILENCE_FILE)
+    again = run(world)
+    assert again.exit_code == 0
+    assert "up to date" not in again.stdout
 
 
 def test_little_speech_keeps_the_factor_1(world: Path) -> None:
