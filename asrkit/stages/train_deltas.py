@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from asrkit.features.pipeline import PipelineConfig
@@ -68,6 +68,7 @@ def train_deltas(
                 older.transitions, aligned.alignments, corpus.features, corpus, config.context, options
             )
             say_tree(report, out)
+            state = replace(state, failures=aligned.failures)
         else:
             log.info("going on after iteration %d of %d", state.iteration, config.em.num_iters)
         data = training_data(corpus, state.model.tree, state.model.transitions, options.progress)

@@ -126,7 +126,7 @@ def _start(corpus: Corpus, previous: Path, out: Path, config: LdaMlltConfig, opt
         older.transitions, aligned.alignments, inputs, corpus, config.context, options, matrix
     )
     say_tree(report, out)
-    return state
+    return replace(state, failures=aligned.failures)
 
 
 def _train(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from asrkit.stages.record import RunOptions, StageReport
 from asrkit.stages.train_deltas import DeltasConfig, train_deltas
 from asrkit.stages.train_lda_mllt import LdaMlltConfig, train_lda_mllt
 from asrkit.stages.tree_stage import ContextConfig
-from tests.stages.test_train_mono import DIM, LEXICON, OPTIONS, make_world
+from tests.stages.test_train_mono import DIM, LEXICON, OPTIONS, make_world, read_features, write_features
 from tests.stages.test_train_mono import run as run_mono
 
 CONTEXT = ContextConfig(tree=TreeConfig(max_leaves=16, min_gain=5.0))
@@ -101,6 +102,23 @@ def test_killed_and_resumed_gives_the_same_bits(world: Path, train: Train, monke
     monkeypatch.setattr(Checkpoint, "save", save)
     train(world, killed, OPTIONS)
     assert files(world / whole) == files(world / killed)
+
+
+@RUNGS
+def test_what_the_first_alignment_cannot_use_is_named(
+    world: Path, tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("data", "lang", "mono"):
+        shutil.copytree(world / name, tmp_path / name)
+    write_features(
+        tmp_path / "data", {k: v[: 3 if k == "u03" else None] for k, v in read_features(world / "data").items()}
+    )
+    monkeypatch.setattr(f"{__name__}.DELTAS", replace(DELTAS, em=replace(EM, realign_iters=())))
+    monkeypatch.setattr(f"{__name__}.LDA", replace(LDA, em=replace(EM, realign_iters=())))
+    report = train(tmp_path, "out", OPTIONS)
+    assert [failure.utterance_id for failure in report.failures] == ["u03"]
+    assert "too short for its transcript: 3 frames" in report.failures[0].reason
+    assert "u03" not in ArchiveReader(tmp_path / "out" / "ali.scp")
 
 
 def test_the_transform_is_part_of_the_model(world: Path) -> None:
