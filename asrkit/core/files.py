@@ -64,19 +64,23 @@ def read_lines(path: Path | str) -> list[str]:
     FormatError
         The file is absent, or is not UTF-8.
     """
+    return list(iterate_lines(path))
+
+
+def iterate_lines(path: Path | str) -> Iterator[str]:
+    """Yield what :func:`read_lines` returns line by line, of a file that may be larger than the memory."""
     path = Path(path)
     try:
-        text = path.read_bytes().decode("utf-8")
+        handle = path.open("rb")
     except (FileNotFoundError, IsADirectoryError):
         raise FormatError("no such file", where=path) from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise FormatError(
-            f"not UTF-8 text (byte 0x{error.object[error.start]:02x})",
-            where=f"{path}:{line}",
-            remedy="convert it to UTF-8, or run `asrkit validate --fix`",
-        ) from None
-    lines = text.split("\n")
-    if lines and lines[-1] == "":
-        lines.pop()
-    return lines
+    with handle:
+        for number, line in enumerate(handle, 1):
+            try:
+                yield line.decode("utf-8").removesuffix("\n")
+            except UnicodeDecodeError as error:
+                raise FormatError(
+                    f"not UTF-8 text (byte 0x{error.object[error.start]:02x})",
+                    where=f"{path}:{number}",
+                    remedy="convert it to UTF-8, or run `asrkit validate --fix`",
+                ) from None

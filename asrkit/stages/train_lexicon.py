@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from asrkit.core.errors import ConfigError, DataError, FormatError
-from asrkit.core.files import read_lines
+from asrkit.core.files import iterate_lines
 from asrkit.lang.langdir import Lang
 from asrkit.lang.lexicon_training import (
     LexiconCounts,
@@ -101,7 +101,7 @@ def _utterances(path: Path, lang: Lang, lang_path: Path) -> Iterator[list[Said |
         raise DataError(f"no {ALIGNMENT_FILE}", where=path.parent, remedy="run `asrkit align` with --format json")
     known = {said(pronunciation) for pronunciation in lang.pronunciations}
     words = {name[0] for name in known}
-    for number, line in enumerate(read_lines(path), 1):
+    for number, line in enumerate(iterate_lines(path), 1):
         where = f"{path}:{number}"
         key, rows = _parse(line, where)
         utterance: list[Said | None] = []

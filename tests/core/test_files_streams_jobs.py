@@ -10,7 +10,7 @@ import pytest
 
 from asrkit.core.container import load_model, save_model
 from asrkit.core.errors import ConfigError, FormatError, ModelError
-from asrkit.core.files import read_json, read_lines, whole_file, write_json, write_lines
+from asrkit.core.files import iterate_lines, read_json, read_lines, whole_file, write_json, write_lines, write_text
 from asrkit.core.jobs import chunks, map_in_order
 from asrkit.core.streams import random_stream
 
@@ -33,6 +33,19 @@ def test_text_that_is_not_utf8_is_named_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "t").write_bytes(b"one\ntw\xff\n")
     with pytest.raises(FormatError, match=r"t:2: not UTF-8 text \(byte 0xff\)"):
         read_lines(tmp_path / "t")
+
+
+def test_lines_end_at_newlines_alone_and_are_read_when_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "t").write_bytes("a\r\n\nb\u2028c\x0cd\n\ne".encode() + b"\n\xff")
+    lines = iterate_lines(tmp_path / "t")
+    assert [next(lines) for _ in range(5)] == ["a\r", "", "b\u2028c\x0cd", "", "e"]
+    with pytest.raises(FormatError, match="t:6: not UTF-8"):
+        next(lines)
+    for content in ("", "\n", "a", "a\n", "a\n\n"):
+        write_text(tmp_path / "t", content)
+        assert "".join(f"{line}\n" for line in read_lines(tmp_path / "t")) == content + "\n" * (content == "a")
+    with pytest.raises(FormatError, match="no such file"):
+        next(iterate_lines(tmp_path))
 
 
 def test_json_round_trip_and_damage(tmp_path: Path) -> None:
