@@ -51,4 +51,5 @@ def extend_lang(lang: Lang, pronunciations: Iterable[Pronunciation], where: Path
     entries = [*(p for p in lang.pronunciations if p.word not in replaced), *new]
     entries.sort(key=lambda entry: entry.word)
     words = SymbolTable((EPSILON, *sorted({entry.word for entry in entries}), "#0", "<s>", "</s>"))
-    return replace(lang, words=words, pronunciations=tuple(entries))
+    silence = None if lang.trained_silence is None else lang.trained_silence.of(entries)
+    return replace(lang, words=words, pronunciations=tuple(entries), trained_silence=silence)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from asrkit.core.errors import FormatError
@@ -72,6 +72,10 @@ class SilenceModel:
     def habit(self, pronunciation: Pronunciation) -> SilenceHabit:
         """Return the habit of a pronunciation."""
         return self.habits.get(said(pronunciation)) or SilenceHabit(self.overall)
+
+    def of(self, pronunciations: Iterable[Pronunciation]) -> SilenceModel:
+        """Return the model with a habit of each of these pronunciations and of no others."""
+        return replace(self, habits={said(one): self.habit(one) for one in pronunciations})
 
     @property
     def start_weights(self) -> Weights:

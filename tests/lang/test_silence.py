@@ -53,6 +53,16 @@ def test_weights_are_natural_logs_without_silence_and_with() -> None:
     assert lang.silence.end_weights == pytest.approx((math.log(0.05), math.log(2.5)))
 
 
+def test_an_extended_lexicon_can_be_saved_and_loaded(tmp_path: Path) -> None:
+    """What `asrkit align --lexicon` leaves in its directory: words added, and pronunciations gone."""
+    extended = extend_lang(trained(), [Pronunciation("AB", ("a", "b")), Pronunciation("A", ("a",))])
+    extended.save(tmp_path)
+    loaded = Lang.load(tmp_path)
+    assert loaded.lexicon == extended.lexicon
+    kept = {key: HABITS[key] for key in (("<UNK>", "SPN"), ("A", "a"), ("B", "b"))}
+    assert loaded.silence.habits == {**kept, ("AB", "a", "b"): SilenceHabit(0.3)}
+
+
 def test_without_probabilities_of_its_own_a_pronunciation_has_the_overall_one() -> None:
     constant = make_lang(ENTRIES, LangConfig(silence_probability=0.25))
     for entry in constant.lexicon:
