@@ -83,6 +83,8 @@ class LdaMlltConfig:
             raise ConfigError(f"dim is {self.dim}, expected 1 or more")
         if not 0 <= self.silence_weight <= 1:
             raise ConfigError(f"silence_weight is {self.silence_weight}, expected 0 to 1")
+        if self.em.estimator != "viterbi":
+            raise ConfigError("em.estimator is 'baum-welch', MLLT needs the alignments of 'viterbi'")
 
 
 def train_lda_mllt(

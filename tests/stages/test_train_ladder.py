@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from asrkit.core.archives import ArchiveReader
-from asrkit.core.errors import ModelError
+from asrkit.core.errors import ConfigError, ModelError
 from asrkit.features.pipeline import PipelineConfig
 from asrkit.gmm.em import EmConfig, EmState
 from asrkit.hmm.tree_building import TreeConfig
@@ -128,6 +128,11 @@ def test_the_transform_is_part_of_the_model(world: Path) -> None:
     assert loaded.model.input_transform.shape == (5, 3 * DIM)
     report = TreeReport.load(world / "transform" / "tree-report.json")
     assert report.num_leaves == loaded.tree.num_pdfs > report.num_roots / 2
+
+
+def test_mllt_needs_alignments() -> None:
+    with pytest.raises(ConfigError, match="em.estimator is 'baum-welch', MLLT needs"):
+        LdaMlltConfig(em=EmConfig(estimator="baum-welch"))
 
 
 def test_a_model_of_another_lang_is_refused(world: Path, tmp_path: Path) -> None:
