@@ -91,6 +91,8 @@ def align(
         out / "failed.txt",
         out / "oov.txt",
         *output_files(out, config.formats),
+        *(out / path.name for path in model_files(model_path)),
+        *(out / "lang" / name for name in LANG_FILES),
     ]
     if config.adapt and is_speaker_adaptive(model_path):
         outputs += [out / name for name in TRANSFORM_FILES]

@@ -314,6 +314,15 @@ def test_the_output_is_a_model_with_alignments(world: World, tmp_path: Path) -> 
     assert (tmp_path / "again" / "ali.ark").read_bytes() == (tmp_path / "out" / "ali.ark").read_bytes()
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "tree.json", "lang/lexicon.txt"])
+def test_a_lost_part_of_the_model_is_made_again(world: World, tmp_path: Path, name: str) -> None:
+    run(world, tmp_path / "ali")
+    kept = (tmp_path / "ali" / name).read_bytes()
+    (tmp_path / "ali" / name).unlink()
+    assert "up to date" not in run(world, tmp_path / "ali").output
+    assert (tmp_path / "ali" / name).read_bytes() == kept
+
+
 def test_a_second_run_does_nothing_even_when_a_textgrid_was_edited(world: World, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert run(world, out, "--format", "textgrid").exit_code == 0
