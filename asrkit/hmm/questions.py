@@ -99,7 +99,7 @@ def symbol_questions(phones: Mapping[str, int]) -> list[frozenset[int]]:
     phones : mapping of str to int
         Phone ids (1-based), without disambiguation symbols.
     """
-    endings = [_ending(symbol) for symbol in phones]
+    endings = [ending(symbol) for symbol in phones]
     sets: dict[frozenset[int], None] = {}
     for part in (0, 1):
         for wanted in sorted({ending[part] for ending in endings} - {""}):
@@ -108,7 +108,7 @@ def symbol_questions(phones: Mapping[str, int]) -> list[frozenset[int]]:
     return list(sets)
 
 
-def _ending(symbol: str) -> tuple[str, str]:
+def ending(symbol: str) -> tuple[str, str]:
     """Return stress mark and word position of a symbol, each empty where it has none."""
     position = symbol[-2:] if symbol[-2:] in WORD_POSITIONS else ""
     stem = symbol.removesuffix(position)

@@ -6,7 +6,7 @@ S. J. Young, J. J. Odell and P. C. Woodland, "Tree-based state tying for high ac
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from asrkit.core.errors import ConfigError, ModelError
 from asrkit.hmm.leaf_clustering import merge_leaves
 from asrkit.hmm.questions import Questions
+from asrkit.hmm.roots import Root
 from asrkit.hmm.tree import PDF_CLASS, ContextTree, Leaf, Node, Split, Table
 from asrkit.hmm.tree_report import AskedQuestion, TreeReport
 from asrkit.hmm.tree_stats import Sums, TreeStats, check_window, gaussian_loglikes, group_rows
@@ -63,34 +64,6 @@ class TreeConfig:
             raise ConfigError(f"variance_floor is {self.variance_floor}, expected above 0")
         if self.min_gain < 0:
             raise ConfigError(f"min_gain is {self.min_gain}, expected at least 0")
-
-
-@dataclass(frozen=True)
-class Root:
-    """Phones that begin in one leaf (a line of Kaldi's roots.txt).
-
-    Attributes
-    ----------
-    phones : tuple of int
-        Phone ids, e.g. the stress and position variants of one phone.
-    shared : bool
-        Whether all pdf classes share one root; otherwise each pdf class has its own.
-    split : bool
-        Whether questions may be asked; otherwise the root stays a leaf.
-    """
-
-    phones: tuple[int, ...]
-    shared: bool = True
-    split: bool = True
-
-
-def make_roots(shared_phones: Iterable[Sequence[int]], silence_phones: Iterable[int] = ()) -> tuple[Root, ...]:
-    """Return Kaldi's default roots: one for each set of phones, silence phones neither shared nor split."""
-    silence = set(silence_phones)
-    return tuple(
-        Root(tuple(phones), shared=not silence & set(phones), split=not silence & set(phones))
-        for phones in shared_phones
-    )
 
 
 def build_tree(

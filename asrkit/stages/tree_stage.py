@@ -20,9 +20,10 @@ from asrkit.gmm.model import GmmHmm
 from asrkit.gmm.training import UTTERANCES_AT_ONCE, viterbi_pass
 from asrkit.hmm.convert_alignment import convert_alignment
 from asrkit.hmm.questions import automatic_questions, make_questions, read_questions, symbol_questions
+from asrkit.hmm.roots import RootConfig, make_roots, phone_sets
 from asrkit.hmm.transitions import TransitionModel
 from asrkit.hmm.tree import ContextTree
-from asrkit.hmm.tree_building import TreeConfig, build_tree, make_roots
+from asrkit.hmm.tree_building import TreeConfig, build_tree
 from asrkit.hmm.tree_report import TreeReport
 from asrkit.hmm.tree_stats import TreeStats, accumulate_tree_stats, leaf_stats
 from asrkit.hmm.viterbi import AlignConfig
@@ -62,6 +63,7 @@ class ContextConfig:
     """How the context tree of a model is built."""
 
     tree: TreeConfig = field(default_factory=TreeConfig)
+    roots: RootConfig = field(default_factory=RootConfig)
     questions: QuestionConfig = field(default_factory=QuestionConfig)
 
 
@@ -117,9 +119,10 @@ def start_on_new_tree(
     """
     lang = corpus.lang
     stats = tree_stats(previous, alignments, inputs, lang.silence_phones, config.tree, options)
-    sets = phone_questions(config.questions, stats, lang)
-    questions = make_questions(sets, lang.topology, config.tree.context_width)
-    roots = make_roots(all_phone_sets(lang), lang.silence_phones)
+    sets = phone_sets(lang, config.roots)
+    asked = phone_questions(config.questions, stats, lang, sets)
+    questions = make_questions(asked, lang.topology, config.tree.context_width)
+    roots = make_roots(sets, lang.silence_phones, config.roots.states)
     tree, report = build_tree(stats, lang.topology, config.tree, questions, roots)
     transitions = TransitionModel.from_tree(tree, lang.topology)
     model = GmmHmm(tree, transitions, first_gaussians(stats, tree), input_transform)
@@ -171,20 +174,15 @@ def _stats_chunk(
     )
 
 
-def phone_questions(config: QuestionConfig, stats: TreeStats, lang: Lang) -> list[frozenset[int]]:
-    """Return the sets of phones to ask about: hand-written or clustered, and those of stress and word position."""
+def phone_questions(
+    config: QuestionConfig, stats: TreeStats, lang: Lang, sets: Sequence[tuple[int, ...]]
+) -> list[frozenset[int]]:
+    """Return the phones to ask about: hand-written sets, or clusters of ``sets`` and those of stress and position."""
     phones = {symbol: phone for symbol, phone in lang.phones.ids.items() if phone in set(lang.topology.phones)}
     if config.file is not None:
         return read_questions(Path(config.file), phones)
-    found = automatic_questions(stats, all_phone_sets(lang), lang.topology, config.pdf_classes)
+    found = automatic_questions(stats, sets, lang.topology, config.pdf_classes)
     return [*found, *symbol_questions(phones)]
-
-
-def all_phone_sets(lang: Lang) -> list[tuple[int, ...]]:
-    """Return the phone sets that share a root; every phone of the topology stands in one."""
-    sets = [tuple(phones) for phones in lang.shared_phones]
-    named = {phone for phones in sets for phone in phones}
-    return sorted([*sets, *((phone,) for phone in lang.topology.phones if phone not in named)])
 
 
 def first_gaussians(stats: TreeStats, tree: ContextTree) -> DiagGmms:

@@ -10,8 +10,9 @@ from scipy.stats import norm
 
 from asrkit.core.errors import ConfigError, FormatError, ModelError
 from asrkit.hmm.questions import Questions, make_questions
+from asrkit.hmm.roots import Root, make_roots
 from asrkit.hmm.tree import PDF_CLASS, ContextTree
-from asrkit.hmm.tree_building import Root, TreeConfig, build_tree, make_roots
+from asrkit.hmm.tree_building import TreeConfig, build_tree
 from asrkit.hmm.tree_lookup import reachable_pdfs
 from asrkit.hmm.tree_report import TreeReport
 from asrkit.hmm.tree_stats import TreeStats, leaf_stats
