@@ -96,12 +96,29 @@ class _Commands(click.Group):
         except BrokenPipeError:
             ctx.exit(1)
         except OSError as error:
-            ctx.exit(_report(error, f"asrkit: {error}"))
+            ctx.exit(_report(error, f"asrkit: {_describe(error)}"))
         except MemoryError as error:
             ctx.exit(_report(error, f"asrkit: not enough memory ({error})"))
         except Exception as error:
             text = f"asrkit: internal error, please report it (--debug shows where): {type(error).__name__}: {error}"
             ctx.exit(_report(error, text))
+
+
+_ADVICE = {
+    IsADirectoryError: "a file is expected here",
+    NotADirectoryError: "a directory is expected here, or above it",
+    FileExistsError: "a directory is expected here",
+    PermissionError: "name a place that you may read and write, or change its permissions",
+}
+
+
+def _describe(error: OSError) -> str:
+    """Say what the system refused as our own errors do: where, what, and the remedy."""
+    if error.strerror is None:
+        return str(error)
+    place = " -> ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+    advice = _ADVICE.get(type(error))
+    return f"{place}{': ' if place else ''}{error.strerror.lower()}{f' ({advice})' if advice else ''}"
 
 
 def _report(error: BaseException, text: str) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 
 import asrkit
 from asrkit.core.config import to_mapping
-from asrkit.core.errors import FormatError, TooManyFailedError
+from asrkit.core.errors import ConfigError, FormatError, TooManyFailedError
 from asrkit.core.files import read_json, write_json
 from asrkit.core.progress import Progress, silent
 
@@ -153,6 +153,7 @@ def run_stage(
             failures = tuple(Failure(key, reason) for key, reason in before.get("failures", {}).items())
             return StageReport(stage, out, before.get("figures", {}), failures, skipped=True)
         log.info("%s: running again: %s", stage, "; ".join(changes))
+    check_place(Path(out), outputs)
     # While the body replaces outputs the record of the old ones must not speak for them, were it killed: all that
     # stays of it is which files there are.
     if stage in records:
@@ -190,6 +191,26 @@ def check_failures(failures: Iterable[Failure], total: int, options: RunOptions,
             where=where,
             remedy="run `asrkit validate`, mend the data, or raise --max-failed",
         )
+
+
+def check_place(out: Path, outputs: Iterable[Path] = ()) -> None:
+    """Refuse, before any work, an output directory that cannot be made or written to.
+
+    Raises
+    ------
+    ConfigError
+        It or a folder above it is a file, or may not be written to; or a file that is to be made is a directory.
+    """
+    place = next(folder for folder in (out, *out.absolute().parents) if folder.exists() or folder.is_symlink())
+    if not place.is_dir():
+        raise ConfigError("not a directory, and OUT is one", where=place, remedy="name another OUT, or move it away")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise ConfigError("you may not write here", where=place, remedy="name another OUT, or change its permissions")
+    for path in outputs:
+        if path.is_dir():
+            raise ConfigError(
+                "a directory where a file is to be made", where=path, remedy="move it, or name another OUT"
+            )
 
 
 def _read_records(path: Path) -> dict[str, Any]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
 from asrkit.cli.main import main
+from tests.factories import make_data_dir
 
 
 @pytest.mark.parametrize(
@@ -31,6 +34,26 @@ def test_print_config_is_toml_on_stdout() -> None:
     result = CliRunner().invoke(main, ["train-gmm", "mono", "--print-config", "--set", "em.num_iters=7"])
     assert result.exit_code == 0
     assert "num_iters = 7" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["subset", "data", "data/wav.scp"], "data/wav.scp: not a directory"),
+        (["subset", "data", "out", "--utterances", "folder"], "folder: is a directory (a file is expected here)"),
+    ],
+)
+def test_what_the_system_refuses_is_said_as_our_own_errors_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_data_dir(tmp_path / "data")
+    (tmp_path / "folder").mkdir()
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert result.stderr.startswith("asrkit: ")
+    assert "Errno" not in result.stderr
 
 
 def test_version() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from asrkit.core.errors import TooManyFailedError
+from asrkit.core.errors import ConfigError, TooManyFailedError
 from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_failures, run_stage
 
 
@@ -117,3 +117,18 @@ def test_too_many_failures_stop_the_stage() -> None:
     with pytest.raises(TooManyFailedError, match="2 of 19 utterances failed.*u1: no path") as caught:
         check_failures(failures, 19, RunOptions(max_failed=0.1), "data")
     assert caught.value.exit_code == 3
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "out" / "made").mkdir(parents=True)
+
+    def never() -> StageResult:
+        raise AssertionError("the body ran")
+
+    for out, made in [("file", "made"), ("file/below/it", "made"), ("out", "made")]:
+        path = tmp_path / out
+        with pytest.raises(ConfigError, match="directory.*OUT") as caught:
+            run_stage("stage", path, [], None, [path / made], RunOptions(), never)
+        assert caught.value.where in (str(tmp_path / "file"), str(tmp_path / "out" / "made"))
+    assert not (tmp_path / "out" / "stage.json").exists()
