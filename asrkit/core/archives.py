@@ -98,9 +98,10 @@ class ArchiveReader(Mapping[str, Array]):
         try:
             buffer = self._map(name)
             return _read_entry(buffer, int(offset))
-        except (struct.error, IndexError, ValueError, AssertionError) as error:
+        # kaldiio raises RuntimeError, and quotes whatever it finds, on what is no archive at all.
+        except (struct.error, IndexError, ValueError, AssertionError, RuntimeError) as error:
             raise FormatError(
-                f"{key}: entry at {location} is damaged or cut off ({error})",
+                f"{key}: entry at {location} is damaged or cut off ({str(error)[:80]!a})",
                 where=self.path,
                 remedy="make the archive again",
             ) from None
@@ -112,7 +113,10 @@ class ArchiveReader(Mapping[str, Array]):
                 with path.open("rb") as handle:
                     self._maps[name] = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
             except (OSError, ValueError) as error:
-                raise FormatError(f"cannot read archive {path}: {error}", where=self.path) from None
+                reason = getattr(error, "strerror", None) or error
+                raise FormatError(
+                    f"cannot read archive {path}: {reason}", where=self.path, remedy="make the archive again"
+                ) from None
         return self._maps[name]
 
 

@@ -87,6 +87,24 @@ def test_a_cut_off_archive_is_named(tmp_path: Path) -> None:
         ArchiveReader(scp)["long"]
 
 
+@pytest.mark.parametrize("junk", [bytes(300), bytes(range(256)), b"hello world\nthis is\n"])
+def test_what_is_no_archive_is_named_and_not_quoted(tmp_path: Path, junk: bytes) -> None:
+    scp = write(tmp_path, {"long": ARRAYS["utt-a"]})
+    (tmp_path / "feats.ark").write_bytes(junk)
+    with pytest.raises(FormatError, match="long: entry at .* is damaged or cut off") as caught:
+        ArchiveReader(scp)["long"]
+    assert len(str(caught.value)) < 500 + 3 * len(str(tmp_path))
+    assert str(caught.value).isprintable()
+
+
+def test_an_absent_archive_is_named_once(tmp_path: Path) -> None:
+    scp = write(tmp_path, {"long": ARRAYS["utt-a"]})
+    (tmp_path / "feats.ark").unlink()
+    with pytest.raises(FormatError, match="cannot read archive .*feats.ark: No such file or directory") as caught:
+        ArchiveReader(scp)["long"]
+    assert "Errno" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
