@@ -70,8 +70,13 @@ class DataDir:
             raise DataError("no such data directory", where=path, remedy="make one with `asrkit prepare`")
         recordings = read_scp(path / "wav.scp")
         speakers = read_scp(path / "utt2spk")
+        if not speakers:
+            raise DataError("no utterances", where=path / "utt2spk", remedy="make the data directory again")
         texts = read_text(path / "text") if (path / "text").exists() else None
         segments = read_segments(path / "segments") if (path / "segments").exists() else None
+        for name, table in (("text", texts), ("segments", segments)):
+            for key in sorted((table or {}).keys() - speakers.keys()):
+                raise _missing(key, name, "utt2spk", path)
         utterances: dict[str, Utterance] = {}
         for key in sorted(speakers):
             if texts is not None and key not in texts:

@@ -70,6 +70,12 @@ BROKEN: dict[str, tuple[dict[str, str | None], str]] = {
     "an empty line": ({"text": "utt1 a\n\n"}, "text:2: empty line"),
     "a segment of three fields": ({"segments": "utt1 rec1 0 1\nutt2 rec1 1\n"}, "segments:2: expected"),
     "a segment without numbers": ({"segments": "utt1 rec1 zero 1\n"}, "segments:1: expected"),
+    "no utterances": ({"utt2spk": ""}, "utt2spk: no utterances"),
+    "a transcript of nobody": ({"text": "utt1 a\nutt2 b\nutt3 c\nutt4 d\n"}, "'utt4' is in text and not in utt2spk"),
+    "a segment of nobody": (
+        {"segments": "utt1 rec1 0 1\nutt2 rec1 1 2\nutt3 rec1 2 3\nutt4 rec2 0 1\n"},
+        "'utt4' is in segments and not in utt2spk",
+    ),
     "an utterance without speaker": ({"utt2spk": "utt1\n"}, "utt2spk:1: expected 'key value'"),
 }
 
