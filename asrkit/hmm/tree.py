@@ -101,9 +101,13 @@ class ContextTree:
         """Read what :meth:`save` wrote."""
         described = read_json(path)
         try:
-            return cls(described["N"], described["P"], _from_json(described["root"]))
+            width, central = described["N"], described["P"]
+            tree = cls(width, central, _from_json(described["root"]))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise FormatError(f"not a context tree ({error!r})", where=path) from None
+        if type(width) is not int or type(central) is not int or not 0 <= central < width:
+            raise FormatError(f"not a context tree (N is {width!r}, P is {central!r})", where=path)
+        return tree
 
 
 def monophone_tree(topology: Topology, shared: Iterable[Sequence[int]] = ()) -> ContextTree:

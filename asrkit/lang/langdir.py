@@ -286,9 +286,11 @@ class Lang:
                 tuple(tuple(group) for group in described["shared_phones"]),
                 tuple(described["disambiguation"]),
             )
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError) as error:
             raise FormatError(
-                f"not the description of a lang directory ({error!r})", where=path / "lang.json"
+                f"not the description of a lang directory ({error!r})",
+                where=path / "lang.json",
+                remedy="make the directory again with `asrkit make-lang`",
             ) from None
         pronunciations = tuple(read_lexicon(path / "lexicon.txt", "yes"))
         silence = path / SILENCE_FILE
@@ -305,6 +307,8 @@ class Lang:
 
     def _check(self, path: Path) -> None:
         remedy = "make the directory again with `asrkit make-lang`"
+        if {phone for group in self.shared_phones for phone in group} != set(self.topology.phones):
+            raise FormatError("shared_phones is not all phones in groups", where=path / "lang.json", remedy=remedy)
         phones = (*self.inventory.silence, *self.inventory.nonsilence)
         if len(phones) + len(self.inventory.disambiguation) + 1 != len(self.phones) or set(phones) != set(
             self.topology.phones

@@ -71,7 +71,19 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
     assert monophone_tree(TOPOLOGY).to_json() != loaded.to_json()
 
 
-@pytest.mark.parametrize("damaged", ["[]", '{"N": 1, "P": 0}', '{"N": 1, "P": 0, "root": {"at": 0, "table": [1]}}'])
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "[]",
+        '{"N": 1, "P": 0}',
+        '{"N": 1, "P": 0, "root": {"at": 0, "table": [1]}}',
+        '{"N": "x", "P": 0, "root": 0}',
+        '{"N": 0, "P": 0, "root": 0}',
+        '{"N": 1e30, "P": 0, "root": 0}',
+        '{"N": 1, "P": [], "root": 0}',
+        '{"N": 1, "P": 1, "root": 0}',
+    ],
+)
 def test_a_damaged_file_is_named(tmp_path: Path, damaged: str) -> None:
     path = tmp_path / "tree.json"
     path.write_text(json.dumps(json.loads(damaged)))

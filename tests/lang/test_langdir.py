@@ -141,6 +141,25 @@ def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
         Lang.load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("config", "x", "not the description of a lang directory"),
+        ("config", None, "not the description of a lang directory"),
+        ("shared_phones", 3, "not the description of a lang directory"),
+        ("shared_phones", "x", "shared_phones is not all phones in groups"),
+        ("shared_phones", [], "shared_phones is not all phones in groups"),
+        ("shared_phones", [[1000]], "shared_phones is not all phones in groups"),
+    ],
+)
+def test_a_damaged_description_is_named(tmp_path: Path, key: str, value: object, message: str) -> None:
+    make_lang(ENTRIES, LangConfig()).save(tmp_path)
+    described = json.loads((tmp_path / "lang.json").read_text())
+    (tmp_path / "lang.json").write_text(json.dumps({**described, key: value}))
+    with pytest.raises(FormatError, match=f"lang.json: {message}.*asrkit make-lang"):
+        Lang.load(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["words.txt", "phones.txt", "lexicon.txt", "topology.json"])
 def test_an_absent_file_is_named(tmp_path: Path, name: str) -> None:
     make_lang(ENTRIES, LangConfig()).save(tmp_path)
