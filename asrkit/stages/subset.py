@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from asrkit.core.errors import DataError
-from asrkit.core.files import read_json, read_lines
+from asrkit.core.errors import DataError, FormatError
+from asrkit.core.files import read_lines
 from asrkit.data.audio import audio_info, segment_samples
 from asrkit.data.datadir import DataDir
 from asrkit.data.subset import SubsetConfig, choose_utterances, write_subset
 from asrkit.data.tables import SPECS
+from asrkit.features.frontend import load_front_end
 from asrkit.stages.acoustic import INPUTS_FILE, copy_file
 from asrkit.stages.record import RunOptions, StageReport, StageResult, run_stage
 
@@ -69,13 +70,27 @@ def utterance_secs(data: DataDir) -> dict[str, float]:
     """Return the length of each utterance: from its frames where there are features, else from its audio."""
     counted, front_end = data.path / "utt2num_frames", data.path / "frontend.json"
     if counted.exists() and front_end.exists():
-        shift = float(read_json(front_end)["frame_shift_ms"]) / 1000
-        frames = dict(line.split() for line in read_lines(counted))
+        shift = load_front_end(data.path).frame_shift_ms / 1000
+        frames = _read_counts(counted)
         if data.utterances.keys() <= frames.keys():
-            return {key: int(frames[key]) * shift for key in data.utterances}
+            return {key: frames[key] * shift for key in data.utterances}
     secs = {}
     for key, utterance in data.utterances.items():
         info = audio_info(data.audio_path(utterance))
         start, end = segment_samples(info, utterance.start_secs, utterance.end_secs)
         secs[key] = (end - start) / info.sample_rate_hz
     return secs
+
+
+def _read_counts(path: Path) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for number, line in enumerate(read_lines(path), 1):
+        key, _, count = line.partition(" ")
+        if not key or not count.strip().isdecimal():
+            raise FormatError(
+                f"expected an utterance and its number of frames, found {line!r}",
+                where=f"{path}:{number}",
+                remedy="remove the file, or extract the features again",
+            )
+        counts[key] = int(count)
+    return counts

@@ -67,6 +67,24 @@ def test_mistakes_give_one_clean_line(tmp_path: Path) -> None:
         assert not (tmp_path / "part").exists()
 
 
+def test_damaged_lengths_are_named(tmp_path: Path) -> None:
+    make_data_dir(tmp_path / "full", features=True)
+    for name, content, message in [
+        ("utt2num_frames", "spk1-utt1 47\nspk1-utt2\n", "utt2num_frames:2: expected an utterance and its number"),
+        ("utt2num_frames", "spk1-utt1 -47\n", "utt2num_frames:1: expected an utterance and its number"),
+        ("frontend.json", "[]", "frontend.json: expected a JSON object"),
+        ("frontend.json", '{"frame_shift_ms": 0}', "frame_shift_ms"),
+    ]:
+        before = (tmp_path / "full" / name).read_text()
+        (tmp_path / "full" / name).write_text(content)
+        result = run(tmp_path / "full", tmp_path / "part", "--order", "shortest", "--num", 1)
+        (tmp_path / "full" / name).write_text(before)
+        assert result.exit_code == 1
+        assert message in result.stderr
+        assert result.stderr.count("\n") == 1
+        assert not (tmp_path / "part").exists()
+
+
 def test_what_the_features_are_comes_along(tmp_path: Path) -> None:
     make_data_dir(tmp_path / "full", features=True)
     (tmp_path / "full" / "spk2warp").write_text("spk1 0.92\nspk2 1.04\n")
