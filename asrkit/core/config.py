@@ -160,4 +160,6 @@ def _convert(kind: Any, value: Any, where: str | None, key: str, base: Any = Non
         return str(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise ConfigError(f"{key} is {value!r}, expected {kind.__name__}", where=where)
+    if value != value:
+        raise ConfigError(f"{key} is not a number (nan)", where=where)
     return value

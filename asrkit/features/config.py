@@ -13,6 +13,10 @@ WindowType = Literal["povey", "hamming", "hanning", "rectangular", "blackman", "
 FLOAT32_EPSILON = 1.1920928955078125e-07
 FLOAT32_TINY = 1.1754943508222875e-38
 
+MAX_FRAME_MS = 10_000.0
+MAX_RATE_HZ = 10_000_000
+"""Far beyond any use; more is a slip that would ask for gigabytes of memory."""
+
 
 @dataclass(frozen=True)
 class FrontEndConfig:
@@ -117,7 +121,15 @@ class FrontEndConfig:
     residual_log_energy_floor: float = FLOAT32_TINY
 
     def __post_init__(self) -> None:
-        _require(self.sample_rate_hz > 0, f"sample_rate_hz is {self.sample_rate_hz}, expected a positive rate")
+        _require(
+            0 < self.sample_rate_hz <= MAX_RATE_HZ,
+            f"sample_rate_hz is {self.sample_rate_hz}, expected a positive rate of at most {MAX_RATE_HZ}",
+        )
+        for name in ("frame_shift_ms", "frame_length_ms"):
+            _require(
+                0 < getattr(self, name) <= MAX_FRAME_MS,
+                f"{name} is {getattr(self, name):g}, expected above 0 and at most {MAX_FRAME_MS:g}",
+            )
         _require(self.shift >= 1, f"frame_shift_ms is {self.frame_shift_ms:g}, expected at least one sample")
         _require(self.length >= 2, f"frame_length_ms is {self.frame_length_ms:g}, expected at least two samples")
         _require(

@@ -64,6 +64,7 @@ def test_what_is_printed_is_read_back(tmp_path: Path) -> None:
         ("kind=lpc", "kind is 'lpc', expected one of mfcc, plp"),
         ("inner=3", "inner is 3, expected a table"),
         ("count", "expected key=value"),
+        ("inner.beam=nan", "inner.beam is not a number"),
     ],
 )
 def test_mistakes_are_explained(override: str, message: str) -> None:

@@ -263,7 +263,12 @@ def test_pickles_as_its_configuration() -> None:
     [
         ({"sample_rate_hz": 0}, "sample_rate_hz is 0"),
         ({"frame_shift_ms": 0.01}, "at least one sample"),
-        ({"frame_length_ms": 0.0}, "at least two samples"),
+        ({"frame_length_ms": 0.0}, "above 0"),
+        ({"frame_length_ms": 0.1}, "at least two samples"),
+        ({"frame_length_ms": 1e30}, "at most 10000"),
+        ({"frame_length_ms": float("nan")}, "frame_length_ms is nan"),
+        ({"frame_shift_ms": float("inf")}, "frame_shift_ms is inf"),
+        ({"sample_rate_hz": 10**15}, "positive rate of at most"),
         ({"frame_length_ms": 25.0625, "round_to_power_of_two": False}, "odd number"),
         ({"dither": -1.0}, "dither is -1"),
         ({"preemphasis_coefficient": 1.5}, "preemphasis_coefficient is 1.5"),
