@@ -67,8 +67,8 @@ def train_deltas(
             state, report = start_on_new_tree(
                 older.transitions, aligned.alignments, corpus.features, corpus, config.context, options
             )
-            say_tree(report, out)
             state = replace(state, failures=aligned.failures)
+            say_tree(report, out)
         else:
             log.info("going on after iteration %d of %d", state.iteration, config.em.num_iters)
         data = training_data(corpus, state.model.tree, state.model.transitions, options.progress)

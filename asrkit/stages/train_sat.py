@@ -32,13 +32,14 @@ from asrkit.stages.adaptation import (
 from asrkit.stages.checkpoint import Checkpoint, training_key
 from asrkit.stages.gmm_training import (
     Corpus,
+    all_failures,
     finish_training,
     open_corpus,
     run_em,
     training_data,
     training_outputs,
 )
-from asrkit.stages.record import RunOptions, StageReport, StageResult, run_stage
+from asrkit.stages.record import RunOptions, StageReport, StageResult, check_failures, run_stage
 from asrkit.stages.tree_stage import (
     REALIGN_ITERS,
     ContextConfig,
@@ -139,6 +140,8 @@ def _start(older: AcousticModel, corpus: Corpus, config: SatConfig, options: Run
             older.model.gmms, corpus.features, posteriors, config.adaptation.fmllr, None, jobs, progress
         )
         log.info("%s", speakers)
+    failed = all_failures(corpus, EmState(0, older.model, failures=dict(failures)))
+    check_failures(failed, corpus.num_utterances, options, corpus.data_dir.path)
     inputs = corpus.features.with_transforms(corpus.features.transform, speakers.transforms)
     state, report = start_on_new_tree(
         older.transitions, alignments, inputs, corpus, config.context, options, corpus.features.transform

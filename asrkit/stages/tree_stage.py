@@ -30,8 +30,8 @@ from asrkit.hmm.viterbi import AlignConfig
 from asrkit.lang.langdir import Lang
 from asrkit.stages.acoustic import AcousticModel, model_files
 from asrkit.stages.adaptation import AdaptationConfig, align_adapted
-from asrkit.stages.gmm_training import Corpus, training_data, training_inputs
-from asrkit.stages.record import RunOptions
+from asrkit.stages.gmm_training import Corpus, all_failures, training_data, training_inputs
+from asrkit.stages.record import RunOptions, check_failures
 
 log = logging.getLogger("asrkit")
 
@@ -76,7 +76,15 @@ def align_corpus(previous: AcousticModel, corpus: Corpus, config: EmConfig, opti
     ------
     ModelError
         The model belongs to another lang directory.
+    TooManyFailedError
+        Too many utterances could not be aligned.
     """
+    state = _align_corpus(previous, corpus, config, options)
+    check_failures(all_failures(corpus, state), corpus.num_utterances, options, corpus.data_dir.path)
+    return state
+
+
+def _align_corpus(previous: AcousticModel, corpus: Corpus, config: EmConfig, options: RunOptions) -> EmState:
     check_same_lang(previous, corpus.lang)
     inputs = previous.inputs(corpus.data_dir)
     data = training_data(corpus.with_features(inputs), previous.tree, previous.transitions, options.progress)

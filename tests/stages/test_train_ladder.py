@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from asrkit.core.archives import ArchiveReader
-from asrkit.core.errors import ConfigError, ModelError
+from asrkit.core.errors import ConfigError, ModelError, TooManyFailedError
 from asrkit.features.pipeline import PipelineConfig
 from asrkit.gmm.em import EmConfig, EmState
 from asrkit.hmm.tree_building import TreeConfig
@@ -119,6 +119,8 @@ def test_what_the_first_alignment_cannot_use_is_named(
     assert [failure.utterance_id for failure in report.failures] == ["u03"]
     assert "too short for its transcript: 3 frames" in report.failures[0].reason
     assert "u03" not in ArchiveReader(tmp_path / "out" / "ali.scp")
+    with pytest.raises(TooManyFailedError, match="1 of .*u03: too short for its transcript"):
+        train(tmp_path, "again", RunOptions(max_failed=0.0))
 
 
 def test_the_transform_is_part_of_the_model(world: Path) -> None:
