@@ -106,11 +106,12 @@ def _first(keys: list[str], config: SubsetConfig, secs: Mapping[str, float]) -> 
             total += secs[key]
 
 
-def write_subset(data: DataDir, keep: Collection[str], path: Path) -> None:
+def write_subset(data: DataDir, keep: Collection[str], path: Path, without: Collection[str] = ()) -> None:
     """Write a data directory with all tables of another one, restricted to some utterances.
 
     Paths become absolute, so that features and recordings are found from the new directory; nothing else is copied.
-    CMVN statistics stay those of all the speaker's utterances until the features are extracted again.
+    CMVN statistics stay those of all the speaker's utterances until the features are extracted again. The tables
+    ``without`` are left out.
 
     Raises
     ------
@@ -131,7 +132,7 @@ def write_subset(data: DataDir, keep: Collection[str], path: Path) -> None:
                 fault.message, where=table.where(fault.line), remedy=f"run `asrkit validate {data.path} --fix`"
             )
     for table in raw.tables.values():
-        if table.name not in ("spk2utt", "utt2spk"):
+        if table.name not in ("spk2utt", "utt2spk", *without):
             wanted = ids[raw.keyed_by(table)]
             write_lines(
                 path / table.name,

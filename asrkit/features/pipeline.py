@@ -208,11 +208,13 @@ class ModelInputs(Mapping[str, NDArray[np.float32]]):
                 raise DataError(
                     f"features of shape {raw.shape}, expected {self.raw_dim} columns", remedy="extract them again"
                 )
-            value = self.pipeline.apply(raw, stats)
-            if self.transform is not None:
-                value = apply_affine(value, self.transform)
-            if speaker in self.speaker_transforms:
-                value = apply_affine(value, self.speaker_transforms[speaker])
+            # NaN and infinity go through: whoever sums or aligns refuses the utterance.
+            with np.errstate(over="ignore", invalid="ignore"):
+                value = self.pipeline.apply(raw, stats)
+                if self.transform is not None:
+                    value = apply_affine(value, self.transform)
+                if speaker in self.speaker_transforms:
+                    value = apply_affine(value, self.speaker_transforms[speaker])
             return value
         except AsrkitError as error:
             if error.where is None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asrkit.core.archives import ArchiveReader, ArchiveWriter
-from asrkit.core.errors import DataError, ModelError
+from asrkit.core.errors import AsrkitError, DataError, ModelError
 from asrkit.core.files import write_json, write_lines
 from asrkit.core.jobs import map_in_order
 from asrkit.data.datadir import DataDir
@@ -19,9 +19,10 @@ from asrkit.data.subset import write_subset
 from asrkit.data.tables import SPECS
 from asrkit.features.cmvn import CmvnStats
 from asrkit.features.pipeline import ModelInputs
+from asrkit.gmm.training import NOT_FINITE
 from asrkit.stages.acoustic import INPUTS_FILE, copy_file, data_files, load_acoustic_model, model_files
 from asrkit.stages.adaptation import TRANSFORM_FILES
-from asrkit.stages.record import RunOptions, StageReport, StageResult, run_stage
+from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_failures, run_stage
 
 
 def write_inputs(
@@ -46,6 +47,8 @@ def write_inputs(
     ------
     DataError, FormatError, ModelError
         An input is absent or damaged, they do not belong together, or a speaker has no transform.
+    TooManyFailedError
+        The inputs of too many utterances cannot be computed, or hold NaN or infinity.
     """
     if out.resolve() == data_path.resolve():
         raise DataError("OUT is DATA itself", where=out, remedy="name another directory")
@@ -67,12 +70,13 @@ def write_inputs(
                 where=model_path,
                 remedy="--transforms DIR: the model's own for its training data, or those of a decode directory",
             )
-        write_subset(data, features.keys(), out)
-        figures = _write(features, out, options)
+        num_frames, failures = _write(features, out, options, data_path)
+        write_subset(data, num_frames.keys(), out, without=made)
         copy_file(data_path / "frontend.json", out / "frontend.json")
         digest = hashlib.sha256((model_path / "model.safetensors").read_bytes()).hexdigest()
         write_json(out / INPUTS_FILE, {"model_sha256": digest, "dim": features.dim, "fmllr": transforms is not None})
-        return StageResult(figures)
+        figures = {"utterances": len(num_frames), "frames": sum(num_frames.values()), "dim": features.dim}
+        return StageResult(figures, tuple(failures))
 
     outputs = [*(out / name for name in tables), *(out / name for name in made)]
     return run_stage("write-inputs", out, inputs, None, outputs, options, body, uses_seed=False)
@@ -92,22 +96,34 @@ def _checked(
     return found
 
 
-def _write(features: ModelInputs, out: Path, options: RunOptions) -> dict[str, object]:
+def _write(features: ModelInputs, out: Path, options: RunOptions, where: Path) -> tuple[dict[str, int], list[Failure]]:
+    """Write the inputs and their statistics; return utterance_id -> frames, and the utterances that have none."""
     stats: dict[str, CmvnStats] = {}
     num_frames: dict[str, int] = {}
+    failures: list[Failure] = []
     values = map_in_order(functools.partial(_compute, features), list(features), options.num_jobs, kind="threads")
     with ArchiveWriter(out, "feats") as writer:
         for key, value in zip(features, options.progress(values, total=len(features), label="inputs")):
+            if isinstance(value, Failure):
+                failures.append(value)
+                continue
             writer.write(key, value)
             speaker = features.speaker_of(key)
             stats[speaker] = stats.get(speaker, CmvnStats.zero(features.dim)) + CmvnStats.of(value)
             num_frames[key] = len(value)
+        check_failures(failures, len(features), options, where)
     with ArchiveWriter(out, "cmvn") as writer:
         for speaker, one in sorted(stats.items()):
             writer.write(speaker, one.to_matrix())
     write_lines(out / "utt2num_frames", (f"{key} {count}" for key, count in num_frames.items()))
-    return {"utterances": len(num_frames), "frames": sum(num_frames.values()), "dim": features.dim}
+    return num_frames, failures
 
 
-def _compute(features: ModelInputs, key: str) -> NDArray[np.float32]:
-    return features[key]
+def _compute(features: ModelInputs, key: str) -> NDArray[np.float32] | Failure:
+    try:
+        value = features[key]
+    except AsrkitError as error:
+        return Failure(key, str(error))
+    if not len(value):
+        return Failure(key, "no frames")
+    return value if np.isfinite(value).all() else Failure(key, NOT_FINITE)

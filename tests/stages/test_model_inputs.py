@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -91,3 +92,26 @@ def test_mistakes_give_one_clean_line(world: Path, tmp_path: Path) -> None:
         assert result.exit_code == 1
         assert message in result.stderr
         assert not (tmp_path / "out" / "feats.scp").exists()
+
+
+def test_utterances_without_inputs_are_left_out_and_named(world: Path, tmp_path: Path) -> None:
+    shutil.copytree(world / "data", tmp_path / "data")
+    features = {key: np.array(value) for key, value in DataDir.load(world / "data").features().items()}
+    bad, empty, *good = sorted(features)
+    features[bad][1, 0] = np.inf
+    features[empty] = features[empty][:0]
+    with ArchiveWriter(tmp_path / "data", "feats") as writer:
+        for key, value in features.items():
+            writer.write(key, value)
+    arguments = (tmp_path / "data", world / "mono", tmp_path / "out")
+    result = run(*arguments, "--max-failed", 0)
+    assert result.exit_code == 3
+    assert f"{bad}: features hold NaN or infinity" in result.stderr
+    assert "Warning" not in result.stderr
+    assert not list(tmp_path.glob("out/*.*"))
+    result = run(*arguments, "--max-failed", 0.5)
+    assert result.exit_code == 0, result.stderr
+    assert f"failed: {empty}: no frames" in result.stdout
+    written = DataDir.load(tmp_path / "out")
+    assert list(written.utterances) == list(written.features()) == good
+    assert str(tmp_path / "out") in (tmp_path / "out" / "feats.scp").read_text()
