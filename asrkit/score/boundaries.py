@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,18 @@ def compare_boundaries(reference: Sequence[Span], hypothesis: Sequence[Span]) ->
         errors.append(hypothesis[right][0] - behind[0])
         pairs.append((before[2], behind[2]))
     return BoundaryErrors(np.array(errors, dtype=np.float64), tuple(pairs), unmatched)
+
+
+def find_overlap(spans: Sequence[Span]) -> str | None:
+    """Say which two labels, in order of time, overlap; None where none do.
+
+    Labels that do are of two channels, or of a recording that stands twice in its file, and have no boundaries.
+    """
+    for before, behind in pairwise(spans):
+        if behind[0] <= before[1] - TOUCHING_SECS:
+            first, second = (f"{phone!r} {start:g} to {end:g} s" for start, end, phone in (before, behind))
+            return f"labels overlap: {first}, {second}"
+    return None
 
 
 def fold_spans(spans: Sequence[Span], fold: Mapping[str, str | None], where: str) -> list[Span]:

@@ -12,7 +12,7 @@ from asrkit.core.files import read_lines
 from asrkit.data.labels.ctm import read_ctm
 from asrkit.data.labels.phone_table import read_phone_table
 from asrkit.data.labels.textgrid import read_textgrid
-from asrkit.score.boundaries import TOLERANCES_MS, BoundaryErrors, Span, compare_boundaries, fold_spans
+from asrkit.score.boundaries import TOLERANCES_MS, BoundaryErrors, Span, compare_boundaries, find_overlap, fold_spans
 from asrkit.score.phone_classes import phone_class
 from asrkit.score.timit import FOLD_39, FOLD_48
 from asrkit.stages.record import Failure, RunOptions, StageReport, check_failures
@@ -62,7 +62,8 @@ def score_alignment(
     DataError, FormatError, ConfigError
         A file is absent or damaged, a phone is not in the map, or no utterance is in both.
     TooManyFailedError
-        More of the reference's utterances are missing in the hypothesis than the options allow.
+        More of the reference's utterances are missing in the hypothesis, or have labels that overlap, than the options
+        allow.
     """
     started = time.monotonic()
     ours, theirs = read_spans(reference, config.tier), read_spans(hypothesis, config.tier)
@@ -72,12 +73,18 @@ def score_alignment(
         fold = {**{phone: phone for phone in used}, **_read_map(Path(config.map))}
     elif config.fold != "none":
         fold = FOLD_48 if config.fold == "timit48" else FOLD_39
-    failures = [Failure(key, f"not in {hypothesis}") for key in ours if key not in theirs]
-    if len(failures) == len(ours):
+    reasons = {key: f"not in {hypothesis}" for key in ours if key not in theirs}
+    if len(reasons) == len(ours):
         raise DataError(f"no utterance of {reference} is in {hypothesis}", remedy="are the ids those of recordings?")
+    for path, side in ((reference, ours), (hypothesis, theirs)):
+        for key in ours.keys() - reasons.keys():
+            overlap = find_overlap(sorted(side[key]))
+            if overlap is not None:
+                reasons[key] = f"{path}: {overlap}"
+    failures = [Failure(key, reasons[key]) for key in ours if key in reasons]
     check_failures(failures, len(ours), options, hypothesis)
     parts: list[BoundaryErrors] = []
-    for key in sorted(ours.keys() & theirs.keys()):
+    for key in sorted(ours.keys() - reasons.keys()):
         left, right = sorted(ours[key]), sorted(theirs[key])
         if fold is not None:
             left, right = (fold_spans(spans, fold, key) for spans in (left, right))

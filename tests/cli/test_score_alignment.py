@@ -103,6 +103,20 @@ def test_missing_utterances_are_named(data: Path) -> None:
     assert f"failed: u2: not in {data / 'grids'}" in allowed.stdout
 
 
+@pytest.mark.parametrize("side", ["data/phones.ali", "ali/phones.ctm"])
+def test_labels_that_overlap_are_named_and_not_compared(data: Path, side: str) -> None:
+    alone = figures(data / "data", data / "ali", "--fold", "timit48")
+    for key in ("u1", "u2"):
+        lines = (data / side).read_text().splitlines()
+        write_lines(data / side, [*lines, *(line for line in lines if line.startswith(key))])
+        result = run(data / "data", data / "ali", "--fold", "timit48")
+        assert result.exit_code == 3
+        assert "labels overlap: 'h#' 0 to" in result.stderr or "labels overlap: 'sil' 0 to" in result.stderr
+        if key == "u1":
+            half = figures(data / "data", data / "ali", "--fold", "timit48", "--max-failed", 0.5)
+            assert 0 < half["boundaries"] < alone["boundaries"]
+
+
 def test_mistakes_are_one_clean_line(data: Path) -> None:
     write_lines(data / "map", ["h# sil", "h# pau"])
     write_lines(data / "other.ali", ["u9 0 1 a"])

@@ -113,6 +113,11 @@ def read_textgrid(path: Path | str) -> TextGrid:
         labels: list[Label] = []
         for _ in range(tokens.count()):
             label = Label(tokens.number(), tokens.number() if kind == "IntervalTier" else 0.0, tokens.string())
+            if kind == "IntervalTier" and not label.start_secs <= label.end_secs:
+                raise FormatError(
+                    f"the label {label.text!r} from {label.start_secs:g} to {label.end_secs:g} s ends before it begins",
+                    where=path,
+                )
             labels += [label] if label.text else []
         tiers += [Tier(name, tuple(labels))] if kind == "IntervalTier" else []
     return TextGrid(start, end, tuple(tiers))
@@ -143,7 +148,7 @@ class _Tokens:
 
     def count(self) -> int:
         value = self.number()
-        if value > len(self._matches):
+        if not 0 <= value <= len(self._matches):
             self._at -= 1
             raise self.error("expected a count of what the file holds")
         return int(value)

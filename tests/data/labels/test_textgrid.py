@@ -108,6 +108,8 @@ def test_damaged_files_are_named_with_their_line(tmp_path: Path) -> None:
         "a.TextGrid:13: expected a number": text.replace(
             "xmax = 3.0125\n        intervals", 'xmax = "x"\n        intervals'
         ),
+        "ends before it begins": text.replace("xmax = 3.0125\n            text", "xmax = -1\n            text"),
+        "expected a count of what": text.replace("intervals: size = 6", "intervals: size = -6"),
         "expected a count": text.replace("intervals: size = 6", "intervals: size = 1e300"),
     }
     for message, damaged in damages.items():
