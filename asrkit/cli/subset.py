@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from asrkit.cli.options import stage_command
+from asrkit.core.errors import ConfigError
 from asrkit.data.subset import SubsetConfig
 from asrkit.stages.record import RunOptions, StageReport
 
@@ -47,4 +48,6 @@ def command(
     chosen = {key: value for key, value in given.items() if value is not None}
     if speakers:
         chosen["speakers"] = speaker_list(speakers)
+        if not chosen["speakers"]:
+            raise ConfigError("--speakers names no speaker", remedy="name some, or leave it out to take all")
     return subset(data, out, replace(config, **chosen), options, utterances, without)

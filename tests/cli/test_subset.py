@@ -58,6 +58,7 @@ def test_mistakes_give_one_clean_line(tmp_path: Path) -> None:
         ((tmp_path / "absent", tmp_path / "part"), "no such data directory"),
         ((tmp_path / "full", tmp_path / "full"), "OUT is one of the directories that are read"),
         ((tmp_path / "full", tmp_path / "part", "--speakers", "nobody"), "no speaker 'nobody'"),
+        ((tmp_path / "full", tmp_path / "part", "--speakers", ","), "--speakers names no speaker"),
         ((tmp_path / "full", tmp_path / "part", "--utterances", tmp_path / "absent"), "absent"),
         ((tmp_path / "full", tmp_path / "part", "--secs", "-1"), "not negative"),
     ]:
