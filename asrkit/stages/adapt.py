@@ -39,7 +39,7 @@ from asrkit.stages.adaptation import (
 )
 from asrkit.stages.gmm_training import Corpus, training_data, usable_corpus
 from asrkit.stages.make_graph import check_lang_fits
-from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_failures, run_stage
+from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_apart, check_failures, run_stage
 from asrkit.stages.train_sat import alignment_stats
 from asrkit.stages.unknown_words import UnknownWords
 
@@ -145,6 +145,7 @@ def adapt(
     """
     if out.resolve() == model_path.resolve():
         raise ConfigError("OUT is the directory of the model that is to be adapted")
+    check_apart(out, data_path, lang_path)
     report = [model_path / TREE_REPORT] if (model_path / TREE_REPORT).exists() else []
     inputs = [
         *data_files(data_path, ("utt2spk",) if transcripts else ("utt2spk", "text")),

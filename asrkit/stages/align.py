@@ -30,7 +30,7 @@ from asrkit.stages.aligned_utterance import AlignedUtterance
 from asrkit.stages.aligner import Aligner, AlignStageConfig
 from asrkit.stages.alignment_files import AlignmentFiles, output_files
 from asrkit.stages.alignment_lang import open_lang, with_more_words
-from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_failures, run_stage
+from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_apart, check_failures, run_stage
 from asrkit.stages.speaker_passes import AdaptedInputs
 from asrkit.stages.unknown_words import UnknownWords
 
@@ -78,6 +78,7 @@ def align(
     """
     if out.resolve() == model_path.resolve():
         raise ConfigError("OUT is the model's own directory, whose alignments are those of its training")
+    check_apart(out, data_path, *([] if lang_path is None else [lang_path]))
     lang_folder = lang_path or model_path / "lang"
     inputs = [
         *data_files(data_path, ("utt2spk", "text", "wav.scp", "segments")),

@@ -193,6 +193,18 @@ def check_failures(failures: Iterable[Failure], total: int, options: RunOptions,
         )
 
 
+def check_apart(out: Path, *read: Path) -> None:
+    """Refuse an output directory that is also read: the stage would overwrite what it was made from.
+
+    Raises
+    ------
+    ConfigError
+        ``out`` is one of ``read``.
+    """
+    if out.resolve() in {path.resolve() for path in read}:
+        raise ConfigError("OUT is one of the directories that are read", where=out, remedy="name another directory")
+
+
 def check_place(out: Path, outputs: Iterable[Path] = ()) -> None:
     """Refuse, before any work, an output directory that cannot be made or written to.
 

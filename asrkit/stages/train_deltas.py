@@ -17,7 +17,7 @@ from asrkit.stages.gmm_training import (
     training_data,
     training_outputs,
 )
-from asrkit.stages.record import RunOptions, StageReport, StageResult, run_stage
+from asrkit.stages.record import RunOptions, StageReport, StageResult, check_apart, run_stage
 from asrkit.stages.tree_stage import (
     REALIGN_ITERS,
     ContextConfig,
@@ -55,6 +55,7 @@ def train_deltas(
     out : Path
         Model directory to be made; beside what every training makes, ``tree-report.json``.
     """
+    check_apart(out, data_path, lang_path, previous)
     inputs = rung_inputs(data_path, lang_path, previous, config.context)
 
     def body() -> StageResult:

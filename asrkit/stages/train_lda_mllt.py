@@ -32,7 +32,7 @@ from asrkit.stages.gmm_training import (
     training_data,
     training_outputs,
 )
-from asrkit.stages.record import RunOptions, StageReport, StageResult, run_stage
+from asrkit.stages.record import RunOptions, StageReport, StageResult, check_apart, run_stage
 from asrkit.stages.tree_stage import (
     REALIGN_ITERS,
     ContextConfig,
@@ -99,6 +99,7 @@ def train_lda_mllt(
     out : Path
         Model directory to be made; the transform is part of the model.
     """
+    check_apart(out, data_path, lang_path, previous)
     inputs = rung_inputs(data_path, lang_path, previous, config.context)
 
     def body() -> StageResult:

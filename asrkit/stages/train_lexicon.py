@@ -47,8 +47,11 @@ def train_lexicon(
     DataError, FormatError
         An input is absent or damaged, or the alignment has words or pronunciations that the lang directory has not.
     ConfigError
-        ``out`` is ``lang_path``, or silence probabilities are asked for where there is no optional silence.
+        ``out`` is ``lang_path`` or ``alignment``, or silence probabilities are asked for where there is no optional
+        silence.
     """
+    if out.resolve() == alignment.resolve():
+        raise ConfigError("OUT is ALIGNMENT itself", remedy="name another directory")
     if out.resolve() == lang_path.resolve():
         raise ConfigError("OUT is LANG itself", remedy="name another directory: LANG is wanted for later estimates too")
     inputs = [alignment / ALIGNMENT_FILE, *(lang_path / name for name in LANG_INPUTS)]

@@ -20,7 +20,7 @@ from asrkit.stages.gmm_training import (
     training_inputs,
     training_outputs,
 )
-from asrkit.stages.record import RunOptions, StageReport, StageResult, run_stage
+from asrkit.stages.record import RunOptions, StageReport, StageResult, check_apart, run_stage
 
 log = logging.getLogger("asrkit")
 
@@ -56,6 +56,7 @@ def train_mono(data_path: Path, lang_path: Path, out: Path, config: MonoConfig, 
     out : Path
         Model directory to be made: the model, its front end and symbol tables, and the alignments ``ali.scp``.
     """
+    check_apart(out, data_path, lang_path)
     inputs = training_inputs(data_path, lang_path)
 
     def body() -> StageResult:

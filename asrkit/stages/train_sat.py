@@ -39,7 +39,7 @@ from asrkit.stages.gmm_training import (
     training_data,
     training_outputs,
 )
-from asrkit.stages.record import RunOptions, StageReport, StageResult, check_failures, run_stage
+from asrkit.stages.record import RunOptions, StageReport, StageResult, check_apart, check_failures, run_stage
 from asrkit.stages.tree_stage import (
     REALIGN_ITERS,
     ContextConfig,
@@ -98,6 +98,7 @@ def train_sat(
         Model directory to be made; beside what every training makes, ``tree-report.json`` and the transforms of the
         speakers, ``trans.scp``.
     """
+    check_apart(out, data_path, lang_path, previous)
     inputs = rung_inputs(data_path, lang_path, previous, config.context)
 
     def body() -> StageResult:

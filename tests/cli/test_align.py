@@ -428,6 +428,7 @@ def test_bad_input_is_one_clean_line(world: World, tmp_path: Path) -> None:
     assert both.exit_code == 1
     assert "both textgrid and textgrid-short" in both.output
     assert "OUT is the model's own directory" in run(world, world.model).output
+    assert "OUT is one of the directories that are read" in run(world, world.data).output
     assert "0 < beam <= retry_beam" in run(world, out, "--set", "beam=50").output
     (world.data / "text").unlink()
     no_text = run(world, out)

@@ -137,6 +137,7 @@ def test_alignments_and_languages_that_do_not_fit_are_refused(aligned: World, tm
         ((bare, lang, out), "bare: no alignment.jsonl (run `asrkit align` with --format json)"),
         ((ali, tmp_path, out), "not a lang directory"),
         ((ali, lang, lang), "OUT is LANG itself"),
+        ((ali, lang, ali), "OUT is ALIGNMENT itself"),
         ((ali, other("no-no", 2), out), f"{where}/no-no does not have the word 'no' (give the lang directory of"),
         ((ali, other("short", 0), out), f"{where}/short does not have the pronunciation y e s of 'yes'"),
         ((ali, other("quiet", silence_phone="sil"), out), f"{where}/quiet does not have the silence SIL"),

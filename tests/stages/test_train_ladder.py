@@ -142,3 +142,12 @@ def test_a_model_of_another_lang_is_refused(world: Path, tmp_path: Path) -> None
     other.save(tmp_path / "lang")
     with pytest.raises(ModelError, match="another lang directory"):
         train_deltas(world / "data", tmp_path / "lang", world / "mono", tmp_path / "out", DELTAS, OPTIONS)
+
+
+@RUNGS
+@pytest.mark.parametrize("out", ["data", "lang", "mono"])
+def test_what_is_read_is_not_overwritten(world: Path, train: Train, out: str) -> None:
+    before = {path: path.stat().st_mtime_ns for path in world.joinpath(out).rglob("*")}
+    with pytest.raises(ConfigError, match="OUT is one of the directories that are read"):
+        train(world, out, OPTIONS)
+    assert {path: path.stat().st_mtime_ns for path in world.joinpath(out).rglob("*")} == before

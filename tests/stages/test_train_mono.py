@@ -345,7 +345,7 @@ DAMAGES = {
     "no frontend.json": remove("data/frontend.json"),
     "not a lang directory": remove("lang/lang.json"),
     "topology.json: no such file": remove("lang/topology.json"),
-    "no utterances to train on": empty_tables,
+    "utt2spk: no utterances": empty_tables,
     "is damaged or cut off": cut_features,
     "mono": lambda root: (root / "mono").write_text("a file where a directory should be"),
 }
