@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("asrkit")
 
 NUM_NAMED = 10
-GRAPH_FILES = ("HCLG.fst", "words.txt", "phones.txt", "graph.json")
+GRAPH_FILES = ("HCLG.fst", "words.txt", "phones.txt", "lexicon.txt", "graph.json")
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,7 @@ def decode(
     inputs = [
         *(graph_path / name for name in GRAPH_FILES),
         *model_files(model_path),
+        model_path / "lang" / "lang.json",  # which phones are silence, for fMLLR
         *data_files(data_path, ("utt2spk", "segments", "feats.scp", "cmvn.scp")),
     ]
     outputs = [out / "hyp.txt", out / "hyp.ctm", *(out / setting.file_name for setting in config.settings)]
