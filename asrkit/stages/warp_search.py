@@ -33,6 +33,10 @@ from asrkit.stages.record import Failure
 FloatArray = NDArray[np.float32]
 
 
+MIN_STEP = 0.001
+"""Of a grid; a finer one has no use, and each factor is an extraction."""
+
+
 @dataclass(frozen=True)
 class VtlnConfig:
     """How warp factors are looked for.
@@ -71,10 +75,10 @@ class VtlnConfig:
     acoustic_scale: float = 0.1
 
     def __post_init__(self) -> None:
-        if not (MIN_WARP <= self.min_warp < self.max_warp <= MAX_WARP and self.step > 0):
+        if not (MIN_WARP <= self.min_warp < self.max_warp <= MAX_WARP and self.step >= MIN_STEP):
             raise ConfigError(
                 f"a grid from {self.min_warp:g} to {self.max_warp:g} in steps of {self.step:g}, expected two numbers "
-                f"in order between {MIN_WARP:g} and {MAX_WARP:g}, and a step above 0"
+                f"in order between {MIN_WARP:g} and {MAX_WARP:g}, and a step of {MIN_STEP:g} or more"
             )
         if self.num_passes < 1:
             raise ConfigError(f"num_passes is {self.num_passes}, expected 1 or more")

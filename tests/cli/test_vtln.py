@@ -286,7 +286,7 @@ def test_a_grid_holds_1_and_its_ends() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--set", "step=0"], "a step above 0"),
+        (["--set", "step=0.0001"], "a step of 0.001 or more"),
         (["--set", "min_warp=1.3"], "a grid from 1.3 to 1.2"),
         (["--set", "num_passes=0"], "num_passes is 0"),
         (["--set", "silence_weight=2"], "silence_weight is 2"),
