@@ -63,8 +63,8 @@ class ContextConfig:
     """How the context tree of a model is built."""
 
     tree: TreeConfig = field(default_factory=TreeConfig)
-    roots: RootConfig = field(default_factory=RootConfig)
     questions: QuestionConfig = field(default_factory=QuestionConfig)
+    roots: RootConfig = field(default_factory=RootConfig)
 
 
 def align_corpus(previous: AcousticModel, corpus: Corpus, config: EmConfig, options: RunOptions) -> EmState:
