@@ -83,8 +83,17 @@ class EmConfig:
             raise ConfigError("transition_scale and self_loop_scale must be finite and not negative")
         if any(iteration < 1 for iteration in self.realign_iters):
             raise ConfigError(f"realign_iters holds {min(self.realign_iters)}, iterations are counted from 1")
-        for beam in (self.first_beam, self.beam):
-            AlignConfig(self.acoustic_scale, beam, max(beam, self.retry_beam))
+        _ = self.first_search, self.search
+
+    @property
+    def search(self) -> AlignConfig:
+        """Beams of alignment, but for the first."""
+        return AlignConfig(self.acoustic_scale, self.beam, max(self.beam, self.retry_beam))
+
+    @property
+    def first_search(self) -> AlignConfig:
+        """Beams of the first alignment."""
+        return AlignConfig(self.acoustic_scale, self.first_beam, max(self.first_beam, self.retry_beam))
 
     @property
     def scales(self) -> Scales:
@@ -201,8 +210,7 @@ def _iterate(
         result = baum_welch_pass(model, data, Scales(1.0, 1.0, 1.0), None, num_jobs, progress, label)
         alignments, failures = {}, result.failures
     else:
-        beam = config.first_beam if iteration <= 1 else config.beam
-        beams = AlignConfig(config.acoustic_scale, beam, max(beam, config.retry_beam))
+        beams = config.first_search if iteration <= 1 else config.search
         boosted = boost_silence(model, silence_phones, config.boost_silence)
         given = None if realign else alignments
         result = viterbi_pass(model, data, given, beams, config.scales, boosted, num_jobs, progress, label)

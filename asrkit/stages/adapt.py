@@ -18,7 +18,6 @@ from asrkit.gmm.map import MapConfig, map_update
 from asrkit.gmm.model import GmmHmm
 from asrkit.gmm.stats import GmmStats
 from asrkit.gmm.training import PassResult, TrainingData, mean_loglike, viterbi_pass
-from asrkit.hmm.viterbi import AlignConfig
 from asrkit.lang.langdir import Lang
 from asrkit.lang.silence import SILENCE_FILE
 from asrkit.stages.acoustic import (
@@ -292,8 +291,7 @@ def _accumulate(
     label: str,
 ) -> PassResult:
     em = config.alignment
-    beams = AlignConfig(em.acoustic_scale, em.beam, max(em.beam, em.retry_beam))
-    return viterbi_pass(model, data, alignments, beams, em.scales, None, options.num_jobs, options.progress, label)
+    return viterbi_pass(model, data, alignments, em.search, em.scales, None, options.num_jobs, options.progress, label)
 
 
 def _check_enough(found: _Aligned, model: AcousticModel, lang: Lang, config: AdaptConfig, data_path: Path) -> int:

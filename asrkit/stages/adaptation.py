@@ -32,7 +32,6 @@ from asrkit.gmm.model import GmmHmm
 from asrkit.gmm.posteriors import gaussian_posteriors
 from asrkit.gmm.training import PassResult, TrainingData, viterbi_pass
 from asrkit.hmm.transitions import TransitionModel
-from asrkit.hmm.viterbi import AlignConfig
 
 log = logging.getLogger("asrkit")
 
@@ -338,6 +337,5 @@ def _align(
     progress: Progress,
     label: str,
 ) -> PassResult:
-    beams = AlignConfig(em.acoustic_scale, em.beam, max(em.beam, em.retry_beam))
     boosted = boost_silence(model, silence_phones, em.boost_silence)
-    return viterbi_pass(model, data, None, beams, em.scales, boosted, num_jobs, progress, label)
+    return viterbi_pass(model, data, None, em.search, em.scales, boosted, num_jobs, progress, label)

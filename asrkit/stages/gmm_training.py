@@ -19,7 +19,6 @@ from asrkit.graph.training import TrainingGraphCompiler
 from asrkit.hmm.state_graph import StateGraph
 from asrkit.hmm.transitions import TransitionModel
 from asrkit.hmm.tree import ContextTree
-from asrkit.hmm.viterbi import AlignConfig
 from asrkit.lang.langdir import Lang
 from asrkit.lang.silence import SILENCE_FILE
 from asrkit.stages.acoustic import LANG_FILES, data_files, model_files, save_model_folder
@@ -155,8 +154,9 @@ def run_em(
         check_failures(failed, corpus.num_utterances, options, corpus.data_dir.path)
         checkpoint.save(newest)
     if not newest.alignments and newest.iteration == config.num_iters:
-        beams = AlignConfig(config.acoustic_scale, config.beam, max(config.beam, config.retry_beam))
-        last = viterbi_pass(newest.model, data, None, beams, config.scales, None, options.num_jobs, options.progress)
+        last = viterbi_pass(
+            newest.model, data, None, config.search, config.scales, None, options.num_jobs, options.progress
+        )
         newest = replace(newest, alignments=last.alignments, failures=last.failures)
     return newest
 

@@ -26,7 +26,6 @@ from asrkit.hmm.tree import ContextTree
 from asrkit.hmm.tree_building import TreeConfig, build_tree
 from asrkit.hmm.tree_report import TreeReport
 from asrkit.hmm.tree_stats import TreeStats, accumulate_tree_stats, leaf_stats
-from asrkit.hmm.viterbi import AlignConfig
 from asrkit.lang.langdir import Lang
 from asrkit.stages.acoustic import AcousticModel, model_files
 from asrkit.stages.adaptation import AdaptationConfig, align_adapted
@@ -94,8 +93,7 @@ def _align_corpus(previous: AcousticModel, corpus: Corpus, config: EmConfig, opt
         found = align_adapted(model, inputs, data, silence, config, AdaptationConfig(), options.num_jobs, progress)
         return EmState(0, model, dict(found.alignments), dict(found.failures))
     boosted = boost_silence(model, corpus.lang.silence_phones, config.boost_silence)
-    beams = AlignConfig(config.acoustic_scale, config.beam, max(config.beam, config.retry_beam))
-    result = viterbi_pass(model, data, None, beams, config.scales, boosted, options.num_jobs, options.progress)
+    result = viterbi_pass(model, data, None, config.search, config.scales, boosted, options.num_jobs, options.progress)
     return EmState(0, model, result.alignments, result.failures)
 
 
