@@ -24,6 +24,9 @@ from asrkit.features.deltas import add_deltas
 from asrkit.features.splice import splice
 from asrkit.features.transform import apply_affine
 
+MAX_SPLICE = 100
+"""Frames on either side: a second at the usual shift."""
+
 
 @dataclass(frozen=True)
 class PipelineConfig:
@@ -76,6 +79,9 @@ class PipelineConfig:
             value = getattr(self, name)
             if value < least:
                 raise ConfigError(f"{name} is {value}, expected {least} or more")
+        for name in ("splice_left", "splice_right"):
+            if getattr(self, name) > MAX_SPLICE:
+                raise ConfigError(f"{name} is {getattr(self, name)}, expected {MAX_SPLICE} at most")
         for name in ("variance_floor", "sliding_variance_floor"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} is {getattr(self, name):g}, expected a positive number")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -83,8 +84,8 @@ class AdaptConfig:
 
     def __post_init__(self) -> None:
         for name in ("tau", "variance_tau", "weight_tau"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}, expected more than 0")
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(f"{name} is {getattr(self, name)}, expected a number above 0")
         if self.min_frames < 1:
             raise ConfigError(f"min_frames is {self.min_frames}, expected 1 or more")
         _ = self.alignment

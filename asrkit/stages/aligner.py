@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -82,6 +83,8 @@ class AlignStageConfig:
             raise ConfigError("formats names both textgrid and textgrid-short, which have the same file names")
         if self.g2p_nbest < 1:
             raise ConfigError(f"g2p_nbest is {self.g2p_nbest}, expected 1 or more")
+        if not (0 <= self.transition_scale < math.inf and 0 <= self.self_loop_scale < math.inf):
+            raise ConfigError("transition_scale and self_loop_scale must be finite and not negative")
         _ = self.search
 
     @property

@@ -98,6 +98,10 @@ def score_alignment(
         lines = [*_class_table(groups), ""]
     if len(total):
         lines.append(_summary(figures))
+    else:
+        lines.append(
+            f"no boundary to compare, {figures['unmatched']} unmatched: do both say the same phones? (--fold, --map)"
+        )
     seconds = time.monotonic() - started
     return StageReport("score-alignment", hypothesis, figures, tuple(failures), seconds=seconds, lines=tuple(lines))
 

@@ -78,6 +78,7 @@ def test_a_map_renames_and_removes_as_the_folding_does(data: Path) -> None:
     # Without any, silences and closures have other names and their boundaries no counterpart.
     bare = figures(data / "data", data / "ali")
     assert (bare["boundaries"], bare["unmatched"]) == (0, 7)
+    assert "no boundary to compare, 7 unmatched" in run(data / "data", data / "ali").stdout
 
 
 def test_a_line_for_a_reader_and_a_table_by_class(data: Path) -> None:

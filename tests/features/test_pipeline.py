@@ -97,3 +97,9 @@ def test_missing_statistics_and_features(data: DataDir) -> None:
     (data.path / "cmvn.scp").unlink()
     with pytest.raises(DataError, match=r"no cmvn\.scp"):
         ModelInputs(data, PipelineConfig())
+
+
+@pytest.mark.parametrize("name", ["splice_left", "splice_right"])
+def test_a_splice_that_no_memory_holds_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name} is 101, expected 100 at most"):
+        PipelineConfig(**{name: 101})
