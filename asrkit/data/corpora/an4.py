@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from asrkit.data.corpora.corpus import Corpus, CorpusConfig, Entry, existing_fol
 from asrkit.data.datadir import Utterance
 
 ADDRESS = "http://www.speech.cs.cmu.edu/databases/an4"
+
+GENDERS: dict[str, Literal["f", "m"]] = {"f": "f", "m": "m"}
+"""By the first letter of a speaker's name."""
 
 SUFFIXES = (".flac", ".wav", ".sph", ".raw")
 """The published audio forms; where a recording is there in several, the first of these is taken."""
@@ -29,7 +33,7 @@ class Config(CorpusConfig):
 def read(src: Path, config: Config) -> Corpus:
     """Read ``etc/an4_{train,test}.{fileids,transcription}``, the audio in ``wav`` and the dictionary.
 
-    The speaker is the folder of a recording. Ids are Kaldi's: ``an251-fash-b`` becomes ``fash-an251-b``, so that
+    The speaker is the folder of a recording, the gender its first letter. Ids are Kaldi's: ``an251-fash-b`` becomes ``fash-an251-b``, so that
     they sort by speaker. Sentence marks and fillers (``etc/an4.filler``) are taken out of the transcripts.
     """
     root = src if (existing_folder(src, ADDRESS) / "etc").is_dir() else src / "an4"
@@ -92,7 +96,7 @@ def _entries(
         if key in entries:
             failures[name] = "listed twice in the fileids"
             continue
-        entries[key] = Entry(Utterance(key, key, speaker, transcripts[stem]), audio)
+        entries[key] = Entry(Utterance(key, key, speaker, transcripts[stem]), audio, GENDERS.get(speaker[:1]))
     return list(entries.values())
 
 

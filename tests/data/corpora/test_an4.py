@@ -46,6 +46,7 @@ def test_official_parts_in_every_published_form(tmp_path: Path, suffix: str) -> 
         "mmap-cen1-b": ("mmap", ("A", "SIX")),
     }
     assert list(test.utterances) == ["fcaw-an406-b"]
+    assert (tmp_path / "data" / "train" / "spk2gender").read_text() == "fash f\nmmap m\n"
     audio = train.audio_path(train.utterances["fash-an251-b"])
     assert audio == src / "wav" / "an4_clstk" / "fash" / f"an251-fash-b{suffix}"
     assert report.figures["parts"]["train"] == {
