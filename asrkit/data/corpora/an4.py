@@ -33,8 +33,9 @@ class Config(CorpusConfig):
 def read(src: Path, config: Config) -> Corpus:
     """Read ``etc/an4_{train,test}.{fileids,transcription}``, the audio in ``wav`` and the dictionary.
 
-    The speaker is the folder of a recording, the gender its first letter. Ids are Kaldi's: ``an251-fash-b`` becomes ``fash-an251-b``, so that
-    they sort by speaker. Sentence marks and fillers (``etc/an4.filler``) are taken out of the transcripts.
+    The speaker is the folder of a recording, the gender its first letter. Ids are Kaldi's: ``an251-fash-b`` becomes
+    ``fash-an251-b``, so that they sort by speaker. Sentence marks and fillers (``etc/an4.filler``) are taken out of
+    the transcripts.
     """
     root = src if (existing_folder(src, ADDRESS) / "etc").is_dir() else src / "an4"
     if not (root / "etc").is_dir():
