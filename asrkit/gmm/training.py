@@ -160,7 +160,7 @@ def align_utterance(
     model: GmmHmm, gmms: DiagGmms, graph: StateGraph, features: FloatArray, config: AlignConfig, scales: Scales
 ) -> Alignment | NoPath:
     """Align one utterance; only the pdfs of its graph are evaluated."""
-    pdf_ids, columns = _columns(model, graph)
+    pdf_ids, columns = model.transitions.pdf_columns(graph.arc_label)
     log_probs = model.transitions.scaled_log_probs(scales.transition, scales.self_loop)
     return align(graph, columns, log_probs, gmms.loglikes(features, pdf_ids), config)
 
@@ -236,7 +236,7 @@ def _baum_welch_chunk(
         if not np.isfinite(frames).all():
             total.failures[key] = NOT_FINITE
             continue
-        pdf_ids, columns = _columns(model, graph)
+        pdf_ids, columns = model.transitions.pdf_columns(graph.arc_label)
         arc_logprob = graph.arc_logprob + log_probs[graph.arc_label]
         loglikes = model.gmms.loglikes(frames, pdf_ids)
         found = forward_backward(graph, columns[graph.arc_label], arc_logprob, loglikes, beam, scales.acoustic)
@@ -255,14 +255,6 @@ def _baum_welch_chunk(
     stats = accumulate(model.gmms, np.concatenate(features), np.concatenate(pdfs), np.concatenate(weights))
     stats = GmmStats(stats.occupancy, stats.first, stats.second, loglike, float(num_frames))
     return PassResult(stats, total.transition_occupancy, {}, total.failures)
-
-
-def _columns(model: GmmHmm, graph: StateGraph) -> tuple[IntArray, IntArray]:
-    """Return the distinct pdfs of a graph, and for each transition_id its pdf's place among them (0 where absent)."""
-    pdf_ids = np.unique(model.transitions.tid_to_pdf[graph.arc_label]).astype(np.int32)
-    place = np.zeros(model.gmms.num_pdfs, dtype=np.int32)
-    place[pdf_ids] = np.arange(len(pdf_ids), dtype=np.int32)
-    return pdf_ids, place[model.transitions.tid_to_pdf]
 
 
 def mean_loglike(result: PassResult) -> float:

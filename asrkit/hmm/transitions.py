@@ -197,6 +197,16 @@ class TransitionModel:
         gain = float(counts[changes] @ (new - before)[starts[0] :][changes])
         return TransitionModel(self.topology, self.triples, new.astype(np.float32)), gain, float(totals.sum())
 
+    def pdf_columns(self, labels: IntArray) -> tuple[IntArray, IntArray]:
+        """Return the distinct pdf_ids of transition ids, ascending, and each transition_id's place among them.
+
+        Places are 0-based, and 0 for transition ids of other pdfs.
+        """
+        pdf_ids = np.unique(self.tid_to_pdf[labels]).astype(np.int32)
+        place = np.zeros(self.num_pdfs, dtype=np.int32)
+        place[pdf_ids] = np.arange(len(pdf_ids), dtype=np.int32)
+        return pdf_ids, place[self.tid_to_pdf]
+
     def phone_segments(self, alignment: IntArray) -> list[tuple[int, int, int]]:
         """Cut an alignment of transition ids (T,) into phones: (phone, first frame, one past the last frame).
 

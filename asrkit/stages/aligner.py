@@ -167,22 +167,20 @@ class Aligner:
         graph = self._compiler.compile(word_ids)
         frames = self.features[utterance.utterance_id]
         transitions, gmms = self.model.transitions, self.gmms
-        pdf_ids = np.unique(transitions.tid_to_pdf[graph.arc_label]).astype(np.int32)
-        place = np.zeros(transitions.num_pdfs, dtype=np.int32)
-        place[pdf_ids] = np.arange(len(pdf_ids), dtype=np.int32)
+        pdf_ids, columns = transitions.pdf_columns(graph.arc_label)
         if self.config.goodness:
             everything = gmms.loglikes(frames)
             loglikes = np.ascontiguousarray(everything[:, pdf_ids])
         else:
             loglikes = gmms.loglikes(frames, pdf_ids)
-        found = best_path(graph, place[transitions.tid_to_pdf], self._log_probs, loglikes, self.config.search)
+        found = best_path(graph, columns, self._log_probs, loglikes, self.config.search)
         if isinstance(found, NoPath):
             return Failure(utterance.utterance_id, found.reason)
         phones = cut_phones(transitions, found.labels)
         segments = find_words(phones.phones.tolist(), word_ids.tolist(), self.lang)
         if segments is None:
             raise ModelError("the phones of the alignment are not those of the transcript")
-        along = loglikes[np.arange(len(frames)), place[transitions.tid_to_pdf[found.labels]]]
+        along = loglikes[np.arange(len(frames)), columns[found.labels]]
         return AlignedUtterance(
             utterance,
             found,

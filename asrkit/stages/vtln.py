@@ -108,7 +108,7 @@ def _search(search: WarpSearch, data: DataDir, options: RunOptions) -> StageResu
     found = list(options.progress(results, total=len(speakers), label="vtln"))
     failures = [failure for one in found for failure in one.failures]
     check_failures(failures, len(failures) + sum(one.num_utterances for one in found), options, path)
-    UnknownWords.of(data, frozenset(p.word for p in search.lang.pronunciations)).warn(path)
+    UnknownWords.of(data, search.lang.known_words).warn(path)
     for one in found:
         if one.reason is not None:
             log.warning("speaker %s keeps the warp factor 1: %s", one.speaker, one.reason)

@@ -7,11 +7,10 @@ import re
 import shlex
 from pathlib import Path
 
-import click
 import pytest
 
-from asrkit.cli.main import main
 from asrkit.data.labels.ctm import read_ctm
+from tests.cli.documented import parse_command
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "alignment.md").read_text(encoding="utf-8")
 
@@ -30,15 +29,7 @@ def test_there_are_commands() -> None:
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_the_commands_are_understood(line: str) -> None:
-    name, *arguments = shlex.split(line)[1:]
-    command = main.get_command(None, name)  # type: ignore[arg-type]
-    while isinstance(command, click.Group):
-        name, *arguments = arguments
-        command = command.get_command(None, name)  # type: ignore[arg-type]
-    assert command is not None
-    # Parses everything, and calls nothing.
-    with command.make_context(name, arguments):
-        pass
+    parse_command(line)
 
 
 def test_configuration_keys_that_the_page_names_exist() -> None:

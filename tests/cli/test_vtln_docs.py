@@ -6,11 +6,10 @@ import re
 import shlex
 from pathlib import Path
 
-import click
 import pytest
 
-from asrkit.cli.main import main
 from asrkit.stages.warp_search import VtlnConfig
+from tests.cli.documented import parse_command
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "vtln.md").read_text(encoding="utf-8")
 COMMANDS = [
@@ -23,15 +22,7 @@ COMMANDS = [
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_the_commands_are_understood(line: str) -> None:
-    name, *arguments = shlex.split(line, comments=True)[1:]
-    command = main.get_command(None, name)  # type: ignore[arg-type]
-    while isinstance(command, click.Group):
-        name, *arguments = arguments
-        command = command.get_command(None, name)  # type: ignore[arg-type]
-    assert command is not None
-    # Parses everything, and calls nothing.
-    with command.make_context(name, arguments):
-        pass
+    parse_command(line)
 
 
 def test_keys_and_defaults_are_those_of_the_page() -> None:
