@@ -25,6 +25,8 @@ class SearchConfig:
         Factor of the loglikes; 1 / LM weight.
     word_insertion_penalty : float
         Cost added for each output label; may be negative.
+    lattice_beam : float
+        A lattice holds every path whose cost is within this of the best one's; 0: no lattice is made.
     """
 
     beam: float = 13.0
@@ -33,6 +35,7 @@ class SearchConfig:
     beam_delta: float = 0.5
     acoustic_scale: float = 0.1
     word_insertion_penalty: float = 0.0
+    lattice_beam: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.beam > 0:
@@ -47,3 +50,5 @@ class SearchConfig:
             raise ConfigError(f"acoustic_scale is {self.acoustic_scale}, expected a number above 0")
         if not math.isfinite(self.word_insertion_penalty):
             raise ConfigError(f"word_insertion_penalty is {self.word_insertion_penalty}, expected a finite number")
+        if not 0 <= self.lattice_beam < math.inf:
+            raise ConfigError(f"lattice_beam is {self.lattice_beam}, expected a number of 0 or more")

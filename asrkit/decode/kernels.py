@@ -1,8 +1,10 @@
-"""The inner loops of the beam search: pruning, expansion by one frame, epsilon closure, trace collection.
+"""The inner loops of the beam search: pruning, expansion by one frame, epsilon closure, traces, and lattice links.
 
 They work on arrays that :class:`asrkit.decode.search.BeamSearch` owns. A *token* is the best path known into one
 state at the current frame; its *slot* is its row in the token arrays, and ``slot_of[state]`` finds it (-1: none).
-A *trace record* ``(previous record, arc)`` is written for a token only once it has survived the pruning.
+A *trace record* ``(previous record, arc)`` is written for a token only once it has survived the pruning. Where a
+lattice is wanted, every way into a survivor that is within the lattice beam of its best one gets a *link* (see
+:mod:`asrkit.decode.links`).
 """
 
 from __future__ import annotations
@@ -14,6 +16,16 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from asrkit.decode.links import (
+    FRAMES_WRITTEN,
+    LINKS_WRITTEN,
+    PENDING,
+    PRUNING_INTERVAL,
+    START_TOKEN,
+    TOKENS_WRITTEN,
+    Links,
+)
 
 Count = int | np.int64
 
@@ -28,12 +40,13 @@ NUM_BINS = 512
 AHEAD = 8
 
 # What `advance` returns.
-DONE, NEED_ROOM, NEED_RECORDS, BAD_LOGLIKE, NOTHING_SURVIVED, NEGATIVE_CYCLE = range(6)
-# Places in `Tokens.counts`: tokens, survivors, trace records, record of the first survivor, frames of the block that
-# are done, and whether the frame at hand is pruned already (1) or not (0).
-TOKENS, SURVIVORS, RECORDS, FIRST_RECORD, FRAME, PRUNED, NUM_COUNTS = range(7)
-# Places in `Tokens.limits`.
-BEAM, BEAM_DELTA, MAX_ACTIVE, MIN_ACTIVE, SCALE, PENALTY, ADAPTIVE_BEAM, NUM_LIMITS = range(8)
+DONE, NEED_ROOM, NEED_RECORDS, NEED_LINKS, PRUNE_LINKS, BAD_LOGLIKE, NOTHING_SURVIVED, NEGATIVE_CYCLE = range(8)
+# Places in `Tokens.counts`: tokens, survivors, trace records, record of the first survivor, candidates of the last
+# expansion, frames of the block that are done, and how far the frame at hand is: 0, PRUNED, LINKED.
+TOKENS, SURVIVORS, RECORDS, FIRST_RECORD, CANDIDATES, FRAME, STEP, NUM_COUNTS = range(8)
+PRUNED, LINKED = 1, 2
+# Places in `Tokens.limits`. A lattice beam of 0 says that no links are wanted.
+BEAM, BEAM_DELTA, MAX_ACTIVE, MIN_ACTIVE, SCALE, PENALTY, ADAPTIVE_BEAM, LATTICE_BEAM, NUM_LIMITS = range(9)
 
 
 class Graph(NamedTuple):
@@ -181,10 +194,12 @@ def keep_survivors(tokens: Tokens, cutoff: float) -> None:
     """
     cost, link, kept_cost, kept, rank = tokens.cost, tokens.link, tokens.kept_cost, tokens.kept, tokens.rank
     slot_of, records, counts = tokens.slot_of, tokens.records, tokens.counts
+    linking = tokens.limits[LATTICE_BEAM] > 0
     total = np.int32(0)
     for slot in range(counts[TOKENS]):
         state = link[slot, 0]
-        slot_of[np.uint32(state)] = -1
+        # Links look destinations up, and forget the slots themselves.
+        slot_of[np.uint32(state)] = slot if linking else -1
         # Written always, counted only if it survives: a branch here would be guessed wrong every third time.
         kept_cost[total] = cost[slot]
         kept[total, 0] = state
@@ -210,7 +225,83 @@ def keep_survivors(tokens: Tokens, cutoff: float) -> None:
         at += 1
     counts[FIRST_RECORD] = base
     counts[RECORDS] = base + total
-    counts[TOKENS] = 0
+
+
+@njit(cache=True, nogil=True)
+def write_links(graph: Graph, tokens: Tokens, links: Links) -> bool:
+    """Write the links into the survivors of a frame, and forget the slots of its tokens.
+
+    False: no room for them, nothing is written.
+    """
+    offsets, arcs, arc_costs = graph.offsets, graph.arcs, graph.arc_costs
+    cost, link, rank, kept, slot_of = tokens.cost, tokens.link, tokens.rank, tokens.kept, tokens.slot_of
+    lattice_beam, penalty = tokens.limits[LATTICE_BEAM], tokens.limits[PENALTY]
+    first = np.int32(links.counts[TOKENS_WRITTEN])
+    num_tokens = tokens.counts[RECORDS] - tokens.counts[FIRST_RECORD]
+    at, room = links.counts[LINKS_WRITTEN], len(links.excess)
+    frame = links.counts[FRAMES_WRITTEN]
+    num_pending = links.counts[PENDING]
+    if at + num_pending > room or frame + 1 >= len(links.frames):
+        return False
+    links.frames[frame, 0] = at
+    for i in range(num_pending):
+        slot = links.pending[i, 1]
+        excess = links.pending_cost[i] - cost[slot]
+        # Written always, counted only if it is good enough, as in keep_survivors.
+        links.links[at, 0] = links.pending[i, 0]
+        links.links[at, 1] = first + rank[slot]
+        links.links[at, 2] = links.pending[i, 2]
+        links.excess[at] = max(excess, 0.0)
+        links.acoustic[at] = links.pending_acoustic[i]
+        at += excess <= lattice_beam and rank[slot] >= 0
+    links.frames[frame, 1] = at
+    for i in range(num_tokens):
+        prefetch(offsets, 2 * np.int64(link[kept[min(i + AHEAD, num_tokens - 1), 1], 0]))
+        source = kept[i, 1]
+        state = np.uint32(link[source, 0])
+        if at + np.int64(offsets[state, 1]) - np.int64(offsets[state, 0]) > room:
+            return False
+        for arc in range(offsets[state, 0], offsets[state, 1]):
+            slot = slot_of[arcs[arc, 3] & STATE_MASK]
+            if slot >= 0 and rank[slot] >= 0:
+                excess = cost[source] + arc_costs[arc, 2] + penalty * arcs[arc, 0] - cost[slot]
+                links.links[at, 0] = first + i
+                links.links[at, 1] = first + rank[slot]
+                links.links[at, 2] = arc
+                links.excess[at] = max(excess, 0.0)
+                links.acoustic[at] = 0.0
+                at += excess <= lattice_beam
+    for slot in range(tokens.counts[TOKENS]):
+        slot_of[np.uint32(link[slot, 0])] = -1
+        if frame == 0 and link[slot, 1] == ROOT:
+            links.counts[START_TOKEN] = rank[slot]
+    links.frames[frame, 2] = first
+    links.counts[LINKS_WRITTEN] = at
+    links.counts[TOKENS_WRITTEN] = first + num_tokens
+    links.counts[FRAMES_WRITTEN] = frame + 1
+    links.counts[PENDING] = 0
+    return True
+
+
+@njit(cache=True, nogil=True)
+def note_candidates(graph: Graph, tokens: Tokens, links: Links, loglikes: NDArray[np.float32]) -> None:
+    """Remember the candidates that may become links: those within the lattice beam of the best into their token."""
+    cost, slot_of, limits, candidate = tokens.cost, tokens.slot_of, tokens.limits, tokens.candidate
+    candidate_cost, pending = tokens.candidate_cost, links.pending
+    num_candidates, num_pdfs = tokens.counts[CANDIDATES], len(loglikes)
+    first = links.frames[links.counts[FRAMES_WRITTEN] - 1, 2] - tokens.counts[FIRST_RECORD]
+    count = np.int64(0)
+    for at in range(num_candidates):
+        slot = slot_of[np.uint32(candidate[at, 0]) & STATE_MASK]
+        pending[count, 0] = candidate[at, 1] + first
+        pending[count, 1] = slot
+        pending[count, 2] = candidate[at, 2]
+        links.pending_cost[count] = candidate_cost[at]
+        count += candidate_cost[at] - cost[slot] <= limits[LATTICE_BEAM]
+    for i in range(count):
+        column = np.int64(graph.arcs[pending[i, 2], 0])
+        links.pending_acoustic[i] = -loglikes[column - num_pdfs if column >= num_pdfs else column]
+    links.counts[PENDING] = count
 
 
 @njit(cache=True, nogil=True)
@@ -251,6 +342,7 @@ def expand(graph: Graph, tokens: Tokens, costs: NDArray[np.float32]) -> tuple[fl
             candidate[count, 2] = arc
             count += new < cutoff
             cutoff = min(cutoff, new + beam)
+    tokens.counts[CANDIDATES] = count
     return cutoff, place(tokens, count, 0.0)
 
 
@@ -377,21 +469,47 @@ def collect(tokens: Tokens, renumbered: NDArray[np.int32]) -> None:
 
 
 @njit(cache=True, nogil=True)
-def advance(graph: Graph, tokens: Tokens, loglikes: NDArray[np.float32], costs: NDArray[np.float32]) -> int:
+def prune_frame(graph: Graph, tokens: Tokens, links: Links, cutoff_given: float) -> int:
+    """Turn the frame's tokens into survivors, with records and links; a cutoff of NaN is that of the limits.
+
+    After NEED_RECORDS or NEED_LINKS the caller makes room and calls again; after PRUNE_LINKS it prunes them.
+    """
+    counts = tokens.counts
+    if counts[STEP] < PRUNED:
+        if counts[RECORDS] + counts[TOKENS] > len(tokens.records):
+            return NEED_RECORDS
+        keep_survivors(tokens, cutoff_of(tokens) if np.isnan(cutoff_given) else cutoff_given)
+        counts[STEP] = PRUNED
+    if counts[STEP] < LINKED:
+        linking = tokens.limits[LATTICE_BEAM] > 0
+        if linking and not write_links(graph, tokens, links):
+            return NEED_LINKS
+        counts[TOKENS] = 0
+        counts[STEP] = LINKED
+        if linking and links.counts[FRAMES_WRITTEN] % PRUNING_INTERVAL == 0:
+            return PRUNE_LINKS
+    return DONE
+
+
+@njit(cache=True, nogil=True)
+def advance(
+    graph: Graph, tokens: Tokens, links: Links, loglikes: NDArray[np.float32], costs: NDArray[np.float32]
+) -> int:
     """Search on from frame ``counts[FRAME]`` of the block to its end, or until something is needed or wrong.
 
-    After NEED_ROOM (the frame's new tokens are dropped) or NEED_RECORDS the caller makes room and calls again.
+    After NEED_ROOM (the frame's new tokens are dropped), NEED_RECORDS, NEED_LINKS or PRUNE_LINKS the caller does
+    what is needed and calls again.
     """
     counts, limits = tokens.counts, tokens.limits
     while counts[FRAME] < len(loglikes):
-        if not counts[PRUNED]:
-            if counts[RECORDS] + counts[TOKENS] > len(tokens.records):
-                return NEED_RECORDS
-            keep_survivors(tokens, cutoff_of(tokens))
-            counts[PRUNED] = 1
+        status = prune_frame(graph, tokens, links, np.nan)
+        if status != DONE:
+            return status
         if not scale_costs(loglikes[counts[FRAME]], limits, costs):
             return BAD_LOGLIKE
         cutoff, num_queued = expand(graph, tokens, costs)
+        if num_queued >= 0 and limits[LATTICE_BEAM] > 0:
+            note_candidates(graph, tokens, links, loglikes[counts[FRAME]])
         status = NEED_ROOM if num_queued < 0 else close(graph, tokens, cutoff, num_queued)
         if status != DONE:
             for slot in range(counts[TOKENS]):
@@ -400,7 +518,7 @@ def advance(graph: Graph, tokens: Tokens, loglikes: NDArray[np.float32], costs: 
             return status
         if counts[TOKENS] == 0:
             return NOTHING_SURVIVED
-        counts[PRUNED] = 0
+        counts[STEP] = 0
         counts[FRAME] += 1
     return DONE
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,13 @@ from asrkit.core.errors import DataError, GraphError, ModelError
 from asrkit.decode import kernels
 from asrkit.decode.config import SearchConfig
 from asrkit.decode.graph import SearchGraph
+from asrkit.decode.links import finished_lattice, grown_links, link_arrays, prune_links
+from asrkit.lattice.lattice import Lattice
 
-# Both grow by doubling.
+# All grow by doubling.
 _FIRST_ROOM = 1 << 10
 _FIRST_RECORDS = 1 << 16
+_FIRST_LINKS, _FIRST_FRAMES = 1 << 16, 1 << 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +44,9 @@ class SearchResult:
     reached_final : bool
         Whether the path ends in a final state; False: no final state survived (or a partial result was asked
         for), and this is the best path into any state.
+    lattice : Lattice or None
+        Of a finished search with a lattice beam: all paths within it of the best one, into final states where
+        ``reached_final``. Its acoustic costs are not scaled, its graph costs hold no word insertion penalty.
     """
 
     words: tuple[int, ...]
@@ -51,6 +57,7 @@ class SearchResult:
     graph_cost: float
     acoustic_cost: float
     reached_final: bool
+    lattice: Lattice | None = None
 
     @property
     def num_frames(self) -> int:
@@ -83,6 +90,7 @@ class BeamSearch:
             counts=np.zeros(kernels.NUM_COUNTS, dtype=np.int64),
             limits=np.zeros(kernels.NUM_LIMITS),
         )
+        self._links = link_arrays(0, 0, 0)
         self._frame_costs = np.empty(2 * graph.num_pdfs, dtype=np.float32)
         self._num_frames = 0
         self._open = False
@@ -100,6 +108,9 @@ class BeamSearch:
         _set_limits(tokens.limits, self.config)
         tokens.slot_of[tokens.link[: tokens.counts[kernels.TOKENS], 0]] = -1
         tokens.counts[:] = 0
+        self._links.counts[:] = 0
+        if self.config.lattice_beam > 0:
+            self._links = grown_links(self._links, _FIRST_LINKS, _FIRST_FRAMES, len(tokens.candidate))
         self._num_frames = 0
         first = graph.graph.start
         while True:
@@ -143,7 +154,8 @@ class BeamSearch:
         counts = self._tokens.counts
         counts[kernels.FRAME] = 0
         self._open = False
-        while (status := kernels.advance(self.graph.arrays, self._tokens, block, self._frame_costs)) != kernels.DONE:
+        arrays, costs = self.graph.arrays, self._frame_costs
+        while (status := kernels.advance(arrays, self._tokens, self._links, block, costs)) != kernels.DONE:
             self._help(status, self._num_frames + int(counts[kernels.FRAME]))
         self._num_frames += len(block)
         self._open = True
@@ -159,7 +171,8 @@ class BeamSearch:
         if not self._open:
             raise RuntimeError("finish() before start()")
         self._open = False
-        return self._result(use_final=True)
+        result = self._result(use_final=True)
+        return replace(result, lattice=self._lattice(result)) if self.config.lattice_beam > 0 else result
 
     def decode(self, loglikes: NDArray[np.float32]) -> SearchResult:
         """Search a whole utterance: ``start``, ``advance`` once, ``finish``."""
@@ -177,6 +190,12 @@ class BeamSearch:
             grown.kept_cost[:survivors] = tokens.kept_cost[:survivors]
             grown.kept[:survivors] = tokens.kept[:survivors]
             self._tokens = grown
+            if self.config.lattice_beam > 0:
+                self._links = grown_links(self._links, 0, 0, room)
+        elif status == kernels.NEED_LINKS:
+            self._links = grown_links(self._links, 2 * len(self._links.excess), 2 * len(self._links.frames), 0)
+        elif status == kernels.PRUNE_LINKS:
+            prune_links(self._links, self.config.lattice_beam)
         elif status == kernels.NEED_RECORDS:
             kernels.collect(tokens, np.empty(counts[kernels.RECORDS], dtype=np.int32))
             # At least half of the room is free after a collection, so that collections stay rare.
@@ -194,6 +213,21 @@ class BeamSearch:
             )
         else:
             raise GraphError("a cycle of epsilon arcs has negative cost", remedy="check the grammar's weights")
+
+    def _lattice(self, result: SearchResult) -> Lattice:
+        """Return the lattice of the utterance that ends; the tokens become survivors."""
+        while True:
+            status = kernels.prune_frame(self.graph.arrays, self._tokens, self._links, math.inf)
+            if status not in (kernels.NEED_RECORDS, kernels.NEED_LINKS):
+                break
+            self._help(status)
+        tokens, counts = self._tokens, self._tokens.counts
+        slots = tokens.kept[: counts[kernels.SURVIVORS], 1]
+        final = self.graph.graph.final_cost[tokens.link[slots, 0]].astype(np.float64)
+        if not result.reached_final:
+            final[:] = 0.0
+        extra = np.maximum(tokens.cost[slots] + final - result.total_cost, 0.0)
+        return finished_lattice(self._links, self.graph.graph, final, extra, self.config.lattice_beam)
 
     def _result(self, use_final: bool) -> SearchResult:
         tokens, graph = self._tokens, self.graph.graph
@@ -234,6 +268,7 @@ def _set_limits(limits: NDArray[np.float64], config: SearchConfig) -> None:
     limits[kernels.MIN_ACTIVE] = config.min_active
     limits[kernels.SCALE] = config.acoustic_scale
     limits[kernels.PENALTY] = config.word_insertion_penalty
+    limits[kernels.LATTICE_BEAM] = config.lattice_beam
 
 
 def _token_arrays(
