@@ -1,4 +1,4 @@
-"""The order of a lattice's states."""
+"""The order of a lattice's states, and their frames."""
 
 from __future__ import annotations
 
@@ -80,3 +80,20 @@ def topological_rank(
                 queue[end] = state
                 end += 1
     return rank, count if end == count else -1
+
+
+@njit(cache=True, nogil=True)
+def state_frames(
+    offsets: NDArray[np.int32], destinations: NDArray[np.int32], tid_offsets: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], bool]:
+    """Return the number of frames before each state of a lattice, and whether all paths to a state agree on it."""
+    frames = np.full(len(offsets) - 1, -1, dtype=np.int32)
+    frames[0] = 0
+    consistent = True
+    for state in range(len(frames)):
+        for arc in range(offsets[state], offsets[state + 1]):
+            frame = frames[state] + tid_offsets[arc + 1] - tid_offsets[arc]
+            target = destinations[arc]
+            consistent = consistent and (frames[target] < 0 or frames[target] == frame)
+            frames[target] = frame
+    return frames, consistent

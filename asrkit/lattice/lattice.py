@@ -115,13 +115,10 @@ class Lattice:
         FormatError
             Paths of different lengths lead to the same state.
         """
-        frames = np.full(self.num_states, -1, dtype=np.int32)
-        frames[0] = 0
-        offsets, destinations, lengths = self.offsets.tolist(), self.destinations, self.num_tids
-        for state in range(self.num_states):
-            first, last = offsets[state], offsets[state + 1]
-            frames[destinations[first:last]] = frames[state] + lengths[first:last]
-        if not np.array_equal(frames[self.destinations], frames[self.sources] + lengths):
+        from asrkit.lattice.kernels import state_frames
+
+        frames, consistent = state_frames(self.offsets, self.destinations, self.tid_offsets)
+        if not consistent:
             raise FormatError("paths of different numbers of frames lead to one state of the lattice")
         return frames
 
