@@ -205,11 +205,14 @@ class ArchiveWriter:
 
     def write(self, key: str, value: Array) -> None:
         """Append one entry: a 2-d float array, a 1-d float array, or a 1-d integer array (stored as int32)."""
+        self.write_parts(key, _encode(value))
+
+    def write_parts(self, key: str, parts: Iterable[bytes | memoryview]) -> None:
+        """Append one entry of another kind, given as its bytes: what stands behind the key and its blank."""
         head = key.encode() + b" "
-        body = _encode(value)
         self._index.append(f"{key} {self._location}:{self._offset + len(head)}")
         self._handle.write(head)
-        for part in body:
+        for part in parts:
             self._handle.write(part)
         self._offset = self._handle.tell()
 
