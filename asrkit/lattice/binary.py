@@ -169,39 +169,39 @@ def parse_binary(data: NDArray[np.uint8], begin: int) -> tuple[Lattice, int]:
     state_at, arc_at = np.empty(num_states, dtype=np.int64), np.empty(num_arcs, dtype=np.int64)
     sources = np.empty(num_arcs, dtype=np.int32)
     find_records(*place, state_at, arc_at, sources)
-    labels = _gather(data, arc_at, 8, "<i4")
-    costs, finals = (_gather(data, at, pair_bytes, f"<f{pair_bytes // 2}") for at in (arc_at + 8, state_at))
-    strings_at, final_strings_at = arc_at + 8 + pair_bytes, state_at + pair_bytes
+    # From here on everything is a number of 32-bit words.
+    body = data[header.end : end].copy().view("<i4")
+    state_at, arc_at = (state_at - header.end) // 4, (arc_at - header.end) // 4
+    labels, pair = _gather(body, arc_at, 2), pair_bytes // 4
+    costs, finals = (_gather(body, at, pair).view(f"<f{2 * pair}") for at in (arc_at + 2, state_at))
+    strings_at, final_strings_at = arc_at + 2 + pair, state_at + pair
     if compact:
         if not np.array_equal(labels[:, 0], labels[:, 1]):
             raise FormatError("an arc whose two labels differ, where both must be the word")
-        lengths = _gather(data, strings_at, 4, "<i4")[:, 0].astype(np.int64)
-        tids = _gather_strings(data, strings_at + 4, lengths)
-        final_lengths = _gather(data, final_strings_at, 4, "<i4")[:, 0].astype(np.int64)
-        final_tids = _gather_strings(data, final_strings_at + 4, final_lengths)
-        destinations = _gather(data, strings_at + 4 + 4 * lengths, 4, "<i4")[:, 0]
+        lengths, final_lengths = (body[at].astype(np.int64) for at in (strings_at, final_strings_at))
+        tids = _gather_strings(body, strings_at + 1, lengths)
+        final_tids = _gather_strings(body, final_strings_at + 1, final_lengths)
+        destinations = body[strings_at + 1 + lengths]
     else:
         lengths = (labels[:, 0] != 0).astype(np.int64)
         tids = labels[labels[:, 0] != 0, 0]
         final_lengths, final_tids = np.zeros(num_states, dtype=np.int64), np.empty(0, dtype=np.int32)
-        destinations = _gather(data, strings_at, 4, "<i4")[:, 0]
+        destinations = body[strings_at]
     lattice = assemble(
         header.start, sources, destinations, labels[:, 1], costs, lengths, tids, finals, final_lengths, final_tids
     )
     return lattice, end
 
 
-def _gather(data: NDArray[np.uint8], at: NDArray[np.int64], size: int, dtype: str) -> NDArray[Any]:
-    """Return the ``size`` bytes from each of the places as rows of a dtype."""
-    rows: NDArray[Any] = data[at[:, None] + np.arange(size)].view(dtype)
-    return rows
+def _gather(body: NDArray[np.int32], at: NDArray[np.int64], size: int) -> NDArray[np.int32]:
+    """Return the ``size`` words from each of the places as rows."""
+    return body[at[:, None] + np.arange(size)]
 
 
-def _gather_strings(data: NDArray[np.uint8], at: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Return the int32 of strings that begin at these bytes, one after the other."""
+def _gather_strings(body: NDArray[np.int32], at: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Return the words of strings that begin at these places, one after the other."""
     begins = np.cumsum(lengths) - lengths
-    places = np.repeat(at - 4 * begins, lengths) + 4 * np.arange(int(lengths.sum()))
-    return _gather(data, places, 4, "<i4")[:, 0].astype(np.int32)
+    return body[np.repeat(at - begins, lengths) + np.arange(int(lengths.sum()))]
 
 
 def assemble(
