@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import kaldifst
@@ -55,8 +56,8 @@ def assert_same(ours: Lattice, theirs: Lattice) -> None:
 
 def narrowed(lattice: Lattice) -> Lattice:
     """Return the lattice with the float32 costs that an archive holds."""
-    fields = {name: getattr(lattice, name) for name in Lattice.__dataclass_fields__}
-    return Lattice(**{k: v.astype(np.float32).astype(np.float64) if "cost" in k else v for k, v in fields.items()})
+    names = [name for name in Lattice.__dataclass_fields__ if "cost" in name]
+    return replace(lattice, **{name: getattr(lattice, name).astype(np.float32).astype(np.float64) for name in names})
 
 
 def sample(seed: int, longest_arc: int = 3) -> Lattice:
@@ -279,7 +280,7 @@ def test_pipes_and_wrong_locations_are_refused(tmp_path: Path) -> None:
 
 def test_what_cannot_be_stored_is_refused(tmp_path: Path) -> None:
     lattice = sample(1)
-    huge = Lattice(**{**vars(narrowed(lattice)), "graph_costs": lattice.graph_costs + 1e39})
+    huge = replace(lattice, graph_costs=lattice.graph_costs + 1e39)
     with LatticeWriter(tmp_path, "lat") as writer:
         with pytest.raises(FormatError, match="utt: a cost of 1e\\+39 does not fit"):
             writer.write("utt", huge)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from asrkit.core.errors import ConfigError, FormatError
-from asrkit.lattice.lattice import Lattice, LatticeScales
+from asrkit.lattice.lattice import LatticeScales
 from asrkit.lattice.slf import slf_lines, write_slf
 from tests.lattice.lattices import all_paths, random_lattice
 
@@ -80,5 +80,3 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
         write_slf(tmp_path / "u.slf", "u", lattice, WORDS[:3], 0.01)
     with pytest.raises(ConfigError, match="frame shift"):
         slf_lines("u", lattice, WORDS, 0.0)
-    uneven = Lattice(**{**vars(lattice), "tid_offsets": np.zeros_like(lattice.tid_offsets), "tids": lattice.tids[:0]})
-    assert "t=0.0000" in "".join(slf_lines("u", uneven, WORDS, 0.01))
