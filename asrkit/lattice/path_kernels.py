@@ -39,10 +39,11 @@ def _with_room(table: Longs, used: int, more: int) -> Longs:
 
 
 @njit(cache=True, nogil=True)
-def _trace(prefixes: Longs, reached: Longs, sources: Ints, words: Ints, prefix: int, state: int) -> Longs:
-    """Return the arcs of the best path of a word sequence to a state."""
-    arcs = np.empty(64, dtype=np.int64)
-    count = 0
+def _trace(
+    prefixes: Longs, reached: Longs, sources: Ints, words: Ints, prefix: int, state: int, arcs: Longs, begin: int
+) -> tuple[Longs, int]:
+    """Write the arcs of the best path of a word sequence to a state, last one first; return where they end."""
+    at = begin
     while True:
         low, high = prefixes[prefix, 1], prefixes[prefix, 2]
         while high - low > 1:
@@ -53,13 +54,10 @@ def _trace(prefixes: Longs, reached: Longs, sources: Ints, words: Ints, prefix: 
                 high = middle
         arc = reached[low, 1]
         if arc < 0:
-            return arcs[:count][::-1].copy()
-        if count == len(arcs):
-            longer = np.empty(2 * count, dtype=np.int64)
-            longer[:count] = arcs
-            arcs = longer
-        arcs[count] = arc
-        count += 1
+            return arcs, at
+        arcs = _with_room(arcs, at, 1)
+        arcs[at, 0] = arc
+        at += 1
         state = int(sources[arc])
         if words[arc] != 0:
             prefix = int(prefixes[prefix, 0])
@@ -86,7 +84,7 @@ def best_sequences(
 
     Returns
     -------
-    arcs, ends : arcs of the paths one after the other, and for each path where its arcs end
+    arcs, ends : arcs of the paths one after the other, each from its last to its first; and where each ends
     costs
     cut : bool
         Whether anything was left out for its cost: else, where there are fewer paths than asked for, these are all.
@@ -104,17 +102,26 @@ def best_sequences(
     prefixes = np.empty((64, 3), dtype=np.int64)  # parent, rows of reached
     reached = np.empty((256, 2), dtype=np.int64)  # state, arc by which the best path arrives
     leaving = np.empty((256, 2), dtype=np.int64)  # arc, row of the next one with the same word
-    leaving_costs = np.empty((256, 1), dtype=np.int64).view(np.float64)
-    num_prefixes = num_reached = num_leaving = number = 0
-    found_arcs, found_costs = [np.empty(0, dtype=np.int64)], [0.0]
-    # Cost, order of entry, parent, row of leaving (-1: none), state where it ends (-1: it goes on).
-    queue = [(to_end[0], 0, -1, -1, -1)]
+    leaving_costs = np.empty(256)
+    num_prefixes = num_reached = num_leaving = num_found = 0
+    found_arcs, found_ends, found_costs = (
+        np.empty((256, 1), dtype=np.int64),
+        np.zeros(num_paths + 1, dtype=np.int64),
+        np.empty(num_paths),
+    )
+    entries = np.full(
+        (256, 3), -1, dtype=np.int64
+    )  # parent, row of leaving (-1: none), state where it ends (-1: goes on)
+    queue, num_entries = [(to_end[0], 0)], 1
     cut = False
-    while len(queue) > 0 and len(found_costs) <= num_paths:
-        whole, _, parent, row, end = heapq.heappop(queue)
+    while len(queue) > 0 and num_found < num_paths:
+        whole, entry = heapq.heappop(queue)
+        parent, row, end = entries[entry, 0], entries[entry, 1], entries[entry, 2]
         if end >= 0:
-            found_arcs.append(_trace(prefixes, reached, sources, words, parent, end))
-            found_costs.append(whole)
+            found_arcs, at = _trace(prefixes, reached, sources, words, parent, end, found_arcs, found_ends[num_found])
+            found_costs[num_found] = whole
+            num_found += 1
+            found_ends[num_found] = at
             continue
         first, last = num_states, -1
         if parent < 0:
@@ -123,8 +130,8 @@ def best_sequences(
         while row >= 0:
             arc = leaving[row, 0]
             state = int(destinations[arc])
-            if leaving_costs[row, 0] < costs[state]:
-                costs[state], arrivals[state] = leaving_costs[row, 0], arc
+            if leaving_costs[row] < costs[state]:
+                costs[state], arrivals[state] = leaving_costs[row], arc
                 first, last = min(first, state), max(last, state)
             row = leaving[row, 1]
         prefixes = _with_room(prefixes, num_prefixes, 1)
@@ -143,7 +150,10 @@ def best_sequences(
                     best_end, best_end_cost = state, cost + final_costs[state]
                 degree = offsets[state + 1] - offsets[state]
                 leaving = _with_room(leaving, num_leaving, degree)
-                leaving_costs = _with_room(leaving_costs.view(np.int64), num_leaving, degree).view(np.float64)
+                if len(leaving_costs) < len(leaving):
+                    longer = np.empty(len(leaving))
+                    longer[:num_leaving] = leaving_costs[:num_leaving]
+                    leaving_costs = longer
                 for arc in range(offsets[state], offsets[state + 1]):
                     destination = int(destinations[arc])
                     behind = cost + arc_costs[arc]
@@ -151,7 +161,7 @@ def best_sequences(
                         cut = True
                     elif words[arc] != 0:
                         leaving[num_leaving, 0], leaving[num_leaving, 1] = arc, head_of_word[words[arc]]
-                        leaving_costs[num_leaving, 0] = behind
+                        leaving_costs[num_leaving] = behind
                         head_of_word[words[arc]] = num_leaving
                         num_leaving += 1
                     elif behind < costs[destination]:
@@ -160,8 +170,10 @@ def best_sequences(
             state += 1
         prefixes[num_prefixes, 2] = num_reached
         if best_end_cost <= limit:
-            number += 1
-            heapq.heappush(queue, (best_end_cost, number, num_prefixes, -1, best_end))
+            entries = _with_room(entries, num_entries, 1)
+            entries[num_entries, 0], entries[num_entries, 1], entries[num_entries, 2] = num_prefixes, -1, best_end
+            heapq.heappush(queue, (best_end_cost, num_entries))
+            num_entries += 1
         elif best_end_cost < np.inf:
             cut = True
         for row in range(begin, num_leaving):
@@ -172,13 +184,11 @@ def best_sequences(
                 best = np.inf
                 link = at
                 while link >= 0:
-                    best = min(best, leaving_costs[link, 0] + to_end[destinations[leaving[link, 0]]])
+                    best = min(best, leaving_costs[link] + to_end[destinations[leaving[link, 0]]])
                     link = leaving[link, 1]
-                number += 1
-                heapq.heappush(queue, (best, number, num_prefixes, at, -1))
+                entries = _with_room(entries, num_entries, 1)
+                entries[num_entries, 0], entries[num_entries, 1], entries[num_entries, 2] = num_prefixes, at, -1
+                heapq.heappush(queue, (best, num_entries))
+                num_entries += 1
         num_prefixes += 1
-    ends = np.cumsum(np.array([len(arcs) for arcs in found_arcs]))
-    all_arcs = np.empty(ends[-1], dtype=np.int64)
-    for path in range(1, len(found_arcs)):
-        all_arcs[ends[path - 1] : ends[path]] = found_arcs[path]
-    return all_arcs, ends[1:], np.array(found_costs)[1:], cut
+    return found_arcs[: found_ends[num_found], 0], found_ends[1 : num_found + 1], found_costs[:num_found], cut

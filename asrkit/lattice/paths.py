@@ -87,7 +87,7 @@ def n_best(lattice: Lattice, num_paths: int, scales: LatticeScales = _UNSCALED) 
         limit = float(to_end[0]) + beam + 1e-9 * abs(float(to_end[0]))
         arcs, ends, costs, cut = best_sequences(*arrays, limit, num_paths)
         if len(costs) == num_paths or not cut:
-            return [_along(lattice, path, cost) for path, cost in zip(np.split(arcs, ends[:-1]), costs.tolist())]
+            return [_along(lattice, path[::-1], cost) for path, cost in zip(np.split(arcs, ends[:-1]), costs.tolist())]
         beam *= 2
 
 
