@@ -2,12 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asrkit.graph.directory import load_graph_info, load_words
+from asrkit.hmm.transitions import TransitionModel
+from asrkit.lang.lexicon import Pronunciation, read_lexicon
+from asrkit.lang.symbols import SymbolTable
+
+if TYPE_CHECKING:
+    from asrkit.decode.search import SearchResult
 
 Segment = tuple[int, int, int]
 """(phone, first frame, one past the last frame)"""
 Span = tuple[int, int]
 """(first frame, one past the last frame)"""
+
+
+@dataclass(frozen=True)
+class WordTimes:
+    """Finds the frames of each word of a result.
+
+    Attributes
+    ----------
+    transitions : TransitionModel
+        What the alignment's transition_ids mean.
+    pronunciations : mapping
+        word_id -> pronunciations in phone ids.
+    silence : frozenset of int
+        Phones that may stand between words.
+    """
+
+    transitions: TransitionModel
+    pronunciations: Mapping[int, Sequence[tuple[int, ...]]]
+    silence: frozenset[int]
+
+    @classmethod
+    def of(
+        cls,
+        transitions: TransitionModel,
+        lexicon: Iterable[Pronunciation],
+        words: SymbolTable,
+        phones: SymbolTable,
+        silence: Iterable[int],
+    ) -> WordTimes:
+        """Take the pronunciations of a lexicon whose word and phones are in the tables."""
+        table: dict[int, list[tuple[int, ...]]] = {}
+        for entry in lexicon:
+            if entry.word in words and all(phone in phones for phone in entry.phones):
+                said = tuple(phones.ids[phone] for phone in entry.phones)
+                table.setdefault(words.ids[entry.word], []).append(said)
+        return cls(transitions, table, frozenset(silence))
+
+    def __call__(self, result: SearchResult) -> list[Span] | None:
+        """Return the span of each word; None where phones and words do not fit."""
+        return self.spans(result.words, result.alignment)
+
+    def spans(self, words: Sequence[int], alignment: NDArray[np.int32]) -> list[Span] | None:
+        """Return the span of each word of a path: its word ids, and the transition_id of each frame."""
+        segments = self.transitions.phone_segments(alignment)
+        return align_words(words, segments, self.pronunciations, self.silence)
+
+
+def load_word_times(graph: Path, model: Path, transitions: TransitionModel) -> WordTimes:
+    """Take the lexicon from a graph directory where it has one, else from the model's lang directory."""
+    path = graph / "lexicon.txt"
+    if not path.exists():
+        path = model / "lang" / "lexicon.txt"
+    silence = load_graph_info(graph).described.get("silence_phones", [])
+    phones = SymbolTable.load(graph / "phones.txt")
+    return WordTimes.of(transitions, read_lexicon(path, "yes"), load_words(graph), phones, silence)
 
 
 def align_words(

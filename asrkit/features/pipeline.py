@@ -6,12 +6,15 @@ import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from asrkit.core.errors import AsrkitError, ConfigError, DataError
+from asrkit.core.config import from_mapping
+from asrkit.core.errors import AsrkitError, ConfigError, DataError, FormatError
+from asrkit.core.files import read_json
 from asrkit.data.datadir import DataDir
 from asrkit.features.cmvn import (
     SLIDING_VARIANCE_FLOOR,
@@ -23,6 +26,9 @@ from asrkit.features.cmvn import (
 from asrkit.features.deltas import add_deltas
 from asrkit.features.splice import splice
 from asrkit.features.transform import apply_affine
+
+INPUTS_FILE = "inputs.json"
+"""Says that features are another model's inputs, and whose, or are warped; beside data and models of that kind."""
 
 MAX_SPLICE = 100
 """Frames on either side: a second at the usual shift."""
@@ -85,6 +91,14 @@ class PipelineConfig:
         for name in ("variance_floor", "sliding_variance_floor"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} is {getattr(self, name):g}, expected a positive number")
+
+
+def load_pipeline(folder: Path) -> PipelineConfig:
+    """Read ``pipeline.json``."""
+    values = read_json(folder / "pipeline.json")
+    if not isinstance(values, dict):
+        raise FormatError(f"expected a JSON object, found {type(values).__name__}", where=folder / "pipeline.json")
+    return from_mapping(PipelineConfig, values, str(folder / "pipeline.json"))
 
 
 class FeaturePipeline:

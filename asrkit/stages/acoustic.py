@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asrkit.core.archives import read_scp, resolve
-from asrkit.core.config import from_mapping, to_mapping
-from asrkit.core.errors import FormatError, ModelError
+from asrkit.core.config import to_mapping
+from asrkit.core.errors import ModelError
 from asrkit.core.files import read_json, whole_file, write_json
 from asrkit.data.datadir import DataDir
 from asrkit.features.config import FrontEndConfig
 from asrkit.features.frontend import check_front_end, load_front_end, save_front_end
-from asrkit.features.pipeline import ModelInputs, PipelineConfig
+from asrkit.features.pipeline import INPUTS_FILE, ModelInputs, PipelineConfig, load_pipeline
 from asrkit.gmm.model import GmmHmm
 from asrkit.hmm.transitions import TransitionModel
 from asrkit.hmm.tree import ContextTree
@@ -26,9 +26,6 @@ from asrkit.lang.silence import SILENCE_FILE
 
 LANG_FILES = ("phones.txt", "words.txt", "lexicon.txt", "lang.json")
 """What a model directory keeps of the lang directory it was trained with, beside ``silence.txt`` where it has one."""
-
-INPUTS_FILE = "inputs.json"
-"""Says that features are another model's inputs, and whose (see :mod:`asrkit.stages.model_inputs`), or are warped."""
 
 WARPED = {"vtln": True}
 """What it says of features that `asrkit extract` made with warp factors."""
@@ -101,14 +98,6 @@ def load_transition_model(folder: Path | str) -> tuple[ContextTree, TransitionMo
     _check_folder(folder)
     model = GmmHmm.load(folder)
     return model.tree, model.transitions
-
-
-def load_pipeline(folder: Path) -> PipelineConfig:
-    """Read ``pipeline.json``."""
-    values = read_json(folder / "pipeline.json")
-    if not isinstance(values, dict):
-        raise FormatError(f"expected a JSON object, found {type(values).__name__}", where=folder / "pipeline.json")
-    return from_mapping(PipelineConfig, values, str(folder / "pipeline.json"))
 
 
 def save_model_folder(

@@ -6,30 +6,23 @@ import functools
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from asrkit.core.archives import ArchiveWriter
-from asrkit.core.errors import ConfigError, ModelError
-from asrkit.core.jobs import chunks, map_in_order
+from asrkit.core.errors import ModelError
+from asrkit.core.jobs import map_in_order
 from asrkit.core.progress import Progress, silent
 from asrkit.features.pipeline import ModelInputs
 from asrkit.features.transform import compose
+from asrkit.gmm.adaptation import AdaptationConfig, PdfPosteriors, estimate_from_posteriors, path_posteriors
 from asrkit.gmm.diag import DiagGmms
 from asrkit.gmm.em import EmConfig, boost_silence
-from asrkit.gmm.fmllr import (
-    KINDS,
-    FmllrConfig,
-    FmllrReport,
-    FmllrStats,
-    accumulate_fmllr_from_gaussians,
-    estimate_fmllr,
-)
+from asrkit.gmm.fmllr import KINDS, FmllrConfig, FmllrReport
 from asrkit.gmm.model import GmmHmm
-from asrkit.gmm.posteriors import gaussian_posteriors
 from asrkit.gmm.training import PassResult, TrainingData, viterbi_pass
 from asrkit.hmm.transitions import TransitionModel
 
@@ -39,48 +32,6 @@ FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int32]
 
 TRANSFORM_FILES = ("trans.scp", "trans.ark")
-
-UTTERANCES_AT_ONCE = 16
-"""Utterances of a speaker whose frames are held together."""
-
-
-@dataclass(frozen=True)
-class AdaptationConfig:
-    """How the transform of a speaker is estimated.
-
-    Attributes
-    ----------
-    silence_weight : float
-        Weight of frames of silence phones, 0 to 1: what is heard there is the room more than the speaker.
-    fmllr : FmllrConfig
-        How rich a transform is, by the number of frames.
-    """
-
-    silence_weight: float = 0.0
-    fmllr: FmllrConfig = field(default_factory=FmllrConfig)
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.silence_weight <= 1:
-            raise ConfigError(f"silence_weight is {self.silence_weight}, expected 0 to 1")
-
-
-@dataclass(frozen=True, eq=False)
-class PdfPosteriors:
-    """What is believed of an utterance: pdfs at frames, with weights.
-
-    Attributes
-    ----------
-    frame_index : int32, shape (n,)
-        Frame of each, 0-based.
-    pdf_ids : int32, shape (n,)
-        0-based.
-    weights : float32, shape (n,)
-        Posterior, reduced where it is silence; 0 leaves the pair out.
-    """
-
-    frame_index: IntArray
-    pdf_ids: IntArray
-    weights: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,11 +57,7 @@ class PathPosteriors(Mapping[str, PdfPosteriors]):
     silence_weight: float
 
     def __getitem__(self, key: str) -> PdfPosteriors:
-        alignment = np.asarray(self.alignments[key], np.int32)
-        silent_frames = np.isin(self.transitions.tid_to_phone[alignment], np.asarray(self.silence_phones))
-        weights = np.where(silent_frames, np.float32(self.silence_weight), np.float32(1.0))
-        frames = np.arange(len(alignment), dtype=np.int32)
-        return PdfPosteriors(frames, self.transitions.tid_to_pdf[alignment], weights)
+        return path_posteriors(self.transitions, self.alignments[key], self.silence_phones, self.silence_weight)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.alignments)
@@ -233,25 +180,8 @@ def _estimate(
     config: FmllrConfig,
     keys: Sequence[str],
 ) -> tuple[FloatArray, FmllrReport]:
-    """Sum the statistics of one speaker, in the order of its utterances, and estimate."""
-    stats = FmllrStats.zero(gmms.dim)
-    for some in chunks(keys, UTTERANCES_AT_ONCE):
-        features = [inputs[key] for key in some]
-        pdfs = [posteriors[key] for key in some]
-        starts = np.cumsum([0, *map(len, features)])
-        for key, frames, one in zip(some, features, pdfs, strict=True):
-            if one.frame_index.max(initial=-1) >= len(frames):
-                raise ModelError(f"posteriors of frame {one.frame_index.max()}, {len(frames)} frames", where=key)
-        together = np.concatenate(features)
-        found = gaussian_posteriors(
-            posterior_gmms,
-            together,
-            np.concatenate([one.pdf_ids for one in pdfs]),
-            np.concatenate([one.weights for one in pdfs]),
-            np.concatenate([one.frame_index + start for one, start in zip(pdfs, starts[:-1], strict=True)]),
-        )
-        stats = stats + accumulate_fmllr_from_gaussians(gmms, together, found)
-    return estimate_fmllr(stats, config)
+    """Estimate the transform of one speaker from its utterances, in their order."""
+    return estimate_from_posteriors(gmms, posterior_gmms, keys, inputs, posteriors, config)
 
 
 @dataclass(frozen=True, eq=False)

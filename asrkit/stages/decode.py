@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,14 +13,12 @@ from asrkit.core.errors import ConfigError, GraphError
 from asrkit.core.files import write_lines
 from asrkit.data.datadir import DataDir, Utterance, save_text
 from asrkit.decode.config import SearchConfig
-from asrkit.decode.times import align_words
+from asrkit.decode.times import WordTimes, load_word_times
 from asrkit.graph.arrays import load_graph
-from asrkit.graph.directory import check_graph_fits, load_graph_info, load_words
-from asrkit.hmm.transitions import TransitionModel
-from asrkit.lang.lexicon import read_lexicon
+from asrkit.graph.directory import check_graph_fits, load_words
 from asrkit.lang.symbols import SymbolTable
 from asrkit.score.sweep import Setting, read_best
-from asrkit.stages.acoustic import AcousticModel, data_files, load_acoustic_model, model_files
+from asrkit.stages.acoustic import data_files, load_acoustic_model, model_files
 from asrkit.stages.adaptation import TRANSFORM_FILES, AdaptationConfig, is_speaker_adaptive
 from asrkit.stages.loglikes import Loglikes, Scorer
 from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_failures, run_stage
@@ -181,7 +178,7 @@ def _decode(
     model = load_acoustic_model(model_path)
     check_graph_fits(graph_path, model.tree, model.transitions)
     words = load_words(graph_path)
-    times_of = WordTimes.load(graph_path, model, words)
+    times_of = load_word_times(graph_path, model.path, model.transitions)
     graph = load_graph(graph_path / "HCLG.fst")
     if graph.olabels.max(initial=0) >= len(words):
         raise GraphError(f"HCLG.fst has words that words.txt of {len(words)} words does not", where=graph_path)
@@ -217,44 +214,6 @@ def _decode(
         return StageResult(results.figures(), tuple(failures))
     adapted.transforms.save(out)
     return StageResult({**results.figures(), **adapted.figures()}, tuple(failures))
-
-
-@dataclass(frozen=True)
-class WordTimes:
-    """Finds the frames of each word of a result.
-
-    Attributes
-    ----------
-    transitions : TransitionModel
-        What the alignment's transition_ids mean.
-    pronunciations : mapping
-        word_id -> pronunciations in phone ids.
-    silence : frozenset of int
-        Phones that may stand between words.
-    """
-
-    transitions: TransitionModel
-    pronunciations: Mapping[int, Sequence[tuple[int, ...]]]
-    silence: frozenset[int]
-
-    @classmethod
-    def load(cls, graph_path: Path, model: AcousticModel, words: SymbolTable) -> WordTimes:
-        """Take the lexicon from the graph directory where it has one, else from the model's lang directory."""
-        path = graph_path / "lexicon.txt"
-        if not path.exists():
-            path = model.path / "lang" / "lexicon.txt"
-        phones = SymbolTable.load(graph_path / "phones.txt").ids
-        table: dict[int, list[tuple[int, ...]]] = {}
-        for entry in read_lexicon(path, "yes"):
-            if entry.word in words and all(phone in phones for phone in entry.phones):
-                table.setdefault(words.ids[entry.word], []).append(tuple(phones[phone] for phone in entry.phones))
-        silence = load_graph_info(graph_path).described.get("silence_phones", [])
-        return cls(model.transitions, table, frozenset(silence))
-
-    def __call__(self, result: SearchResult) -> list[tuple[int, int]] | None:
-        """Return (first frame, one past the last) of each word; None where phones and words do not fit."""
-        segments = self.transitions.phone_segments(result.alignment)
-        return align_words(result.words, segments, self.pronunciations, self.silence)
 
 
 class _Results:

@@ -139,7 +139,7 @@ def test_the_planted_transforms_are_found(inputs: ModelInputs) -> None:
 
 
 def test_the_sums_are_those_of_all_frames_at_once(inputs: ModelInputs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("asrkit.stages.adaptation.UTTERANCES_AT_ONCE", 2)
+    monkeypatch.setattr("asrkit.gmm.adaptation.UTTERANCES_AT_ONCE", 2)
     found = estimate_transforms(GMMS, inputs, posteriors(0.5), FULL)
     stats = FmllrStats.zero(DIM)
     for key in ("ann-1", "ann-2", "ann-3"):
