@@ -22,6 +22,7 @@ from asrkit.features.windows import window
 
 __all__ = [
     "CHUNK_FRAMES",
+    "FeatureStream",
     "FrontEnd",
     "FrontEndConfig",
     "check_front_end",
@@ -111,6 +112,12 @@ class FrontEnd:
             raise ConfigError("dither is above 0 and no random stream was given", remedy="set dither=0")
         return self._stream(blocks, dither_stream, self.config.vtln_warp if vtln_warp is None else vtln_warp)
 
+    def stream(self, dither_stream: np.random.Generator | None = None, vtln_warp: float | None = None) -> FeatureStream:
+        """Return what takes samples as they come and gives every frame as soon as its last sample has come."""
+        if self.config.dither > 0 and dither_stream is None:
+            raise ConfigError("dither is above 0 and no random stream was given", remedy="set dither=0")
+        return FeatureStream(self, dither_stream, self.config.vtln_warp if vtln_warp is None else vtln_warp)
+
     def _stream(
         self, blocks: Iterable[Samples], dither_stream: np.random.Generator | None, vtln_warp: float
     ) -> Iterator[Features]:
@@ -128,6 +135,44 @@ class FrontEnd:
             yield chunk(*buffer.take(count), count)
 
 
+class FeatureStream:
+    """The features of live audio: :meth:`push` samples, get frames; :meth:`finish` gives those of the end.
+
+    Rows are those of :meth:`FrontEnd.compute` bit for bit, but for up to ``CHUNK_FRAMES`` at the end, which the whole
+    recording's way computes in a product of another shape, and which may so differ in the last bit. Blocks of any
+    size give the same bits.
+    """
+
+    def __init__(self, front_end: FrontEnd, dither_stream: np.random.Generator | None, vtln_warp: float) -> None:
+        self._dither = np.float32(front_end.config.dither)
+        self._noise = dither_stream if front_end.config.dither > 0 else None
+        self._chunk = _Chunk(front_end.config, vtln_warp)
+        self._buffer = FrameBuffer(front_end.framing)
+        self._dim = front_end.dim
+        self._num_frames = 0
+
+    def push(self, samples: Samples) -> Features:
+        """Take (n,) float32 samples in the int16 range; return the frames that are complete, (T, dim) float32."""
+        if self._noise is not None:
+            samples = samples + self._dither * self._noise.standard_normal(len(samples), dtype=np.float32)
+        self._buffer.push(samples)
+        return self._take()
+
+    def finish(self) -> Features:
+        """Return the frames that were waiting for the end."""
+        self._buffer.finish()
+        return self._take()
+
+    def _take(self) -> Features:
+        features = [np.empty((0, self._dim), dtype=np.float32)]
+        while (ready := self._buffer.ready) > 0:
+            place = self._num_frames % CHUNK_FRAMES
+            count = min(ready, CHUNK_FRAMES - place)
+            features.append(self._chunk.rows(*self._buffer.take(count), place, count))
+            self._num_frames += count
+        return np.concatenate(features)
+
+
 class _Chunk:
     """The way of up to ``CHUNK_FRAMES`` frames from samples to features, with its buffers."""
 
@@ -137,15 +182,24 @@ class _Chunk:
         self._window = _window(config)
         self._frames = np.zeros((CHUNK_FRAMES, config.fft_size), dtype=np.float32)
         self._power = np.empty((CHUNK_FRAMES, config.fft_size // 2), dtype=np.float32)
-        self._energies = np.empty(CHUNK_FRAMES, dtype=np.float32)
+        self._energies = np.zeros(CHUNK_FRAMES, dtype=np.float32)
 
     def __call__(self, samples: Samples, start: int, count: int) -> Features:
-        from scipy.fft import rfft
+        self._cut(samples, start, slice(0, count))
+        return self._features(count)
 
-        from asrkit.features.kernels import power_spectrum, window_frames
+    def rows(self, samples: Samples, start: int, place: int, count: int) -> Features:
+        """Return ``count`` frames computed where they stand in their chunk, from row ``place``.
+
+        The whole chunk is computed, whatever its other rows hold: a product's bits depend on its shape.
+        """
+        self._cut(samples, start, slice(place, place + count))
+        return self._features(CHUNK_FRAMES)[place : place + count]
+
+    def _cut(self, samples: Samples, start: int, rows: slice) -> None:
+        from asrkit.features.kernels import window_frames
 
         config = self._config
-        frames, energies, power = self._frames[:count], self._energies[:count], self._power[:count]
         window_frames(
             samples,
             start,
@@ -154,11 +208,18 @@ class _Chunk:
             np.float32(config.preemphasis_coefficient),
             config.remove_dc_offset,
             config.raw_energy,
-            frames,
-            energies,
+            self._frames[rows],
+            self._energies[rows],
         )
-        power_spectrum(rfft(frames, axis=1).view(np.float32), power)
-        return self._tail(power, log_energy(energies, config))
+
+    def _features(self, count: int) -> Features:
+        from scipy.fft import rfft
+
+        from asrkit.features.kernels import power_spectrum
+
+        power = self._power[:count]
+        power_spectrum(rfft(self._frames[:count], axis=1).view(np.float32), power)
+        return self._tail(power, log_energy(self._energies[:count], self._config))
 
 
 @functools.lru_cache(maxsize=256)
