@@ -21,8 +21,10 @@ from asrkit.core.errors import ConfigError
 C = TypeVar("C")
 
 
-def load_config(cls: type[C], path: Path | str | None = None, overrides: Sequence[str] = ()) -> C:
-    """Build ``cls`` from its defaults, then the TOML file, then ``key=value`` overrides.
+def load_config(
+    cls: type[C], path: Path | str | None = None, overrides: Sequence[str] = (), base: C | None = None
+) -> C:
+    """Build ``cls`` from its defaults (or ``base``), then the TOML file, then ``key=value`` overrides.
 
     Raises
     ------
@@ -40,7 +42,7 @@ def load_config(cls: type[C], path: Path | str | None = None, overrides: Sequenc
             raise ConfigError(f"expected key=value, found {override!r}", where="--set")
         _put(values, key.strip().split("."), _parse(text.strip()), override)
         where = f"{path} and --set" if path is not None else "--set"
-    return from_mapping(cls, values, where)
+    return from_mapping(cls, values, where, base=base)
 
 
 def from_mapping(

@@ -106,6 +106,17 @@ def load_graph(path: Path | str) -> GraphArrays:
         raise GraphError("no such graph file", where=path, remedy=_REMEDY) from None
     except (OSError, ValueError) as error:
         raise GraphError(f"not a readable graph file: {error}", where=path, remedy=_REMEDY) from None
+    return parse_graph(memoryview(buffer), path)
+
+
+def parse_graph(buffer: memoryview, path: Path) -> GraphArrays:
+    """Read the bytes of an OpenFst file; see :func:`load_graph`. The arrays may be views of them.
+
+    Parameters
+    ----------
+    path : Path
+        For error messages.
+    """
     try:
         return _parse(buffer, path)
     except (struct.error, UnicodeDecodeError):
@@ -130,7 +141,7 @@ def from_fst(fst: Any) -> GraphArrays:
 class _Header:
     """The header that stands before every OpenFst file, and where the states begin."""
 
-    def __init__(self, buffer: mmap.mmap, path: Path) -> None:
+    def __init__(self, buffer: memoryview, path: Path) -> None:
         self.buffer, self.path, self.at = buffer, path, 0
         (magic,) = self._unpack("<i")
         if magic != _MAGIC:
@@ -155,7 +166,7 @@ class _Header:
         if not 0 <= length <= len(self.buffer) - self.at:
             raise _cut_off(self.path)
         self.at += length
-        return self.buffer[self.at - length : self.at].decode("utf-8")
+        return bytes(self.buffer[self.at - length : self.at]).decode("utf-8")
 
     def _skip_symbols(self) -> None:
         (magic,) = self._unpack("<i")
@@ -168,7 +179,7 @@ class _Header:
             self._unpack("<q")
 
 
-def _parse(buffer: mmap.mmap, path: Path) -> GraphArrays:
+def _parse(buffer: memoryview, path: Path) -> GraphArrays:
     header = _Header(buffer, path)
     if header.arc_type != "standard":
         raise GraphError(f"arc type is {header.arc_type!r}, expected 'standard' (tropical)", where=path)
@@ -203,7 +214,7 @@ def _read_vector(header: _Header) -> tuple[NDArray[np.float32], NDArray[np.int64
     if remaining < 3 * header.num_states:
         raise _cut_off(header.path)
     # Python walks from state to state, faster over a memoryview than over an array.
-    count_of = memoryview(header.buffer)[header.at : header.at + 4 * remaining].cast("i")
+    count_of = header.buffer[header.at : header.at + 4 * remaining].cast("i")
     words = _view(header, np.dtype("<i4"), remaining)
     heads = np.empty(header.num_states, dtype=np.int64)
     at = 0
