@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "make-graph": ("asrkit.cli.make_graph", "Build the decoding graph HCLG of a model and a language model."),
     "decode": ("asrkit.cli.decode", "Recognise the utterances of a data directory."),
+    "pack": ("asrkit.cli.pack", "Put a model and its graph into one file that `asrkit transcribe` opens."),
     "score": (
         "asrkit.cli.score",
         "Compare hypotheses with references: error rates, intervals, significance.",

@@ -24,6 +24,7 @@ from asrkit.stages.info.files import (
 from asrkit.stages.info.graph import graph_facts
 from asrkit.stages.info.lang import lang_facts
 from asrkit.stages.info.model import model_facts
+from asrkit.stages.info.recognizer import is_package, recognizer_facts
 from asrkit.stages.info.records import RECORD, records_of
 from asrkit.stages.info.results import alignment_facts, decoding_facts
 
@@ -80,6 +81,9 @@ DIRECTORIES = (
 FILES = (
     FileKind("arpa", "n-gram language model, ARPA", "a \\data\\ line", is_arpa, arpa_facts),
     FileKind("g2p", "G2P model", "safetensors of the kind g2p", is_g2p, g2p_facts),
+    FileKind(
+        "recognizer", "recogniser in one file", "safetensors of the kind recognizer", is_package, recognizer_facts
+    ),
     FileKind("container", "model file", "safetensors that asrkit wrote", is_container, container_facts),
     FileKind("index", "index of archives", "lines 'key file:offset'", is_index, index_facts),
     FileKind("archive", "Kaldi archive", "a key and an entry of Kaldi's format", is_archive, archive_facts),
