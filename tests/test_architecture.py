@@ -26,9 +26,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "graph": {"core", "lm", "lang", "hmm"},
     "lattice": {"core", "lm", "lang", "hmm", "graph"},
     "decode": {"core", "lm", "lang", "hmm", "graph", "lattice"},
-    "stages": {"core", "data", "features", "lm", "lang", "hmm", "gmm", "score", "graph", "lattice", "decode"},
-    "cli": {"core", "data", "features", "lm", "lang", "hmm", "gmm", "score", "graph", "lattice", "decode", "stages"},
+    # From sound to words in memory, for programs: it puts the rooms of the way together as the stages do with files,
+    # and knows no stage.
+    "recognizer": {"core", "data", "features", "lm", "lang", "hmm", "gmm", "graph", "lattice", "decode"},
 }
+MAY_IMPORT["stages"] = {*MAY_IMPORT} - {"stages", "cli"}
+MAY_IMPORT["cli"] = {*MAY_IMPORT}
 
 ONLY_IN_CLI = {"click", "tqdm"}
 HEAVY = ("torch", "numba", "librosa", "scipy", "soundfile", "kaldifst", "matplotlib", "joblib")

@@ -1,0 +1,180 @@
+"""Sound as callers have it, arrays or files of any rate, turned into what a model is fed with."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asrkit.core.errors import DataError
+from asrkit.data.audio import FULL_SCALE, audio_info, read_audio, resample
+
+log = logging.getLogger("asrkit")
+
+Samples = NDArray[np.float32]
+Audio = NDArray[Any] | str | os.PathLike[str]
+"""An array of samples, or the path of an audio file."""
+
+MAX_CHANNELS = 64
+MAX_FLOAT = 8.0
+"""Float samples are meant to lie in [-1, 1]; some beyond are an overdriven recording, this far out another scale."""
+
+MIN_RATE_HZ, MAX_RATE_HZ = 100, 10_000_000
+
+
+def read_samples(audio: Audio, rate: int | None, channel: int | None) -> tuple[Samples, int]:
+    """Return one channel as float32 samples in the int16 range, and their rate.
+
+    Parameters
+    ----------
+    audio : ndarray or path
+        (num_samples,) or (num_samples, num_channels), of int16, int32, or floats in [-1, 1]; or a file.
+    rate : int or None
+        Samples a second of an array; a file knows its own.
+    channel : int or None
+        0-based; may be left out where there is one channel only.
+
+    Raises
+    ------
+    DataError
+        No samples, several channels and none chosen, values that are not finite or on another scale, another type,
+        a rate that is none; or a file that cannot be read.
+    """
+    if not isinstance(audio, np.ndarray):
+        return _read_file(Path(audio), channel)
+    if rate is None:
+        raise DataError("an array of samples does not tell its rate", remedy="give rate=, in samples a second")
+    return pick_channel(scaled(audio), channel), checked_rate(rate)
+
+
+def num_channels(audio: Audio) -> int:
+    """Return the number of channels of an array or file."""
+    if isinstance(audio, np.ndarray):
+        return 1 if audio.ndim == 1 else audio.shape[-1]
+    try:
+        return audio_info(Path(audio)).num_channels
+    except DataError:
+        return 1 if (found := _decode_elsewhere(Path(audio))) is None else found[0].shape[1]
+
+
+def checked_rate(rate: float) -> int:
+    """Return a rate as an integer; a :class:`DataError` where it is none that sound is sampled at."""
+    if not (MIN_RATE_HZ <= rate <= MAX_RATE_HZ and rate == int(rate)):
+        raise DataError(f"a rate of {rate} samples a second, expected {MIN_RATE_HZ} to {MAX_RATE_HZ}")
+    return int(rate)
+
+
+def scaled(audio: NDArray[Any]) -> Samples:
+    """Return samples of any accepted type as float32 in the int16 range, same shape.
+
+    Raises
+    ------
+    DataError
+        Another type, values that are not finite or are floats on another scale.
+    """
+    if audio.dtype == np.int16:
+        return audio.astype(np.float32)
+    if audio.dtype == np.int32:
+        return (audio.astype(np.float64) / 65536.0).astype(np.float32)
+    if audio.dtype.kind != "f":
+        raise DataError(
+            f"samples of the type {audio.dtype}, expected int16, int32, or floats in [-1, 1]",
+            remedy="convert them with .astype()",
+        )
+    if audio.size and not np.isfinite(audio).all():
+        raise DataError("samples that are not finite (NaN or infinity)")
+    largest = float(np.abs(audio).max(initial=0.0))
+    if largest > MAX_FLOAT:
+        raise DataError(
+            f"float samples of up to {largest:g}, expected -1 to 1",
+            remedy="divide them by 32768 if they are 16-bit values, or give them as int16",
+        )
+    return (audio * FULL_SCALE).astype(np.float32)
+
+
+def pick_channel(samples: Samples, channel: int | None) -> Samples:
+    """Return one channel of (num_samples,) or (num_samples, num_channels); see :func:`read_samples`."""
+    if samples.ndim == 1:
+        samples = samples[:, None]
+    if samples.ndim != 2 or not 1 <= samples.shape[1] <= MAX_CHANNELS:
+        raise DataError(
+            f"audio of shape {samples.shape}, expected (num_samples,) or (num_samples, num_channels)",
+            remedy="transpose it if channels come first",
+        )
+    count = samples.shape[1]
+    if channel is None and count > 1:
+        raise DataError(f"{count} channels, expected one", remedy="say which with channel= (0-based)")
+    if channel is not None and not 0 <= channel < count:
+        raise DataError(f"no channel {channel}: channels are 0 to {count - 1}")
+    if not len(samples):
+        raise DataError("no samples")
+    return np.ascontiguousarray(samples[:, channel or 0])
+
+
+class RateConverter:
+    """Brings whole recordings to the rate of a model, and says so once for every rate.
+
+    Parameters
+    ----------
+    rate_hz : int
+        Of the model.
+    upsample : bool
+        Also take recordings of a lower rate. What lies above half that rate is missing in them, and the model, which
+        was trained with it, hears badly; so by default they are refused.
+    """
+
+    def __init__(self, rate_hz: int, upsample: bool = False) -> None:
+        self.rate_hz, self.upsample = rate_hz, upsample
+        self._said: set[int] = set()
+
+    def __call__(self, samples: Samples, rate_hz: int) -> Samples:
+        """Return the samples at the rate of the model.
+
+        Raises
+        ------
+        DataError
+            The rate is lower, and that was not allowed.
+        """
+        self.check(rate_hz)
+        return resample(samples, rate_hz, self.rate_hz)
+
+    def check(self, rate_hz: int) -> None:
+        """Say, or refuse, that sound of this rate is converted; see :meth:`__call__`."""
+        if rate_hz < self.rate_hz and not self.upsample:
+            raise DataError(
+                f"sampled at {rate_hz} Hz, the model hears {self.rate_hz} Hz: all above {rate_hz // 2} Hz is missing",
+                remedy=f"use a model for {rate_hz} Hz, or allow it (upsample=True, --upsample) and expect more errors",
+            )
+        if rate_hz != self.rate_hz and rate_hz not in self._said:
+            self._said.add(rate_hz)
+            missing = ", all above half of it missing" if rate_hz < self.rate_hz else ""
+            log.info("audio at %d Hz%s is resampled to the model's %d Hz", rate_hz, missing, self.rate_hz)
+
+
+def _read_file(path: Path, channel: int | None) -> tuple[Samples, int]:
+    try:
+        samples, rate = read_audio(path, channel=channel)
+    except DataError as error:
+        if "not readable audio" not in error.message or (found := _decode_elsewhere(path)) is None:
+            raise
+        samples, rate = pick_channel(scaled(found[0]), channel), found[1]
+    return samples, checked_rate(rate)
+
+
+def _decode_elsewhere(path: Path) -> tuple[NDArray[np.float32], int] | None:
+    """Read what libsndfile does not know (MP4, WMA, …) by librosa's other decoders; None where they cannot either."""
+    import warnings
+
+    import librosa
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            samples, rate = librosa.load(path, sr=None, mono=False)
+    except Exception:  # whatever a decoder thinks of a damaged file
+        return None
+    return np.atleast_2d(samples).T, int(rate)

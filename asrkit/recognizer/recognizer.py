@@ -1,0 +1,185 @@
+"""The recogniser: called with sound, it answers with words."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from asrkit.core.config import from_mapping
+from asrkit.core.errors import AsrkitError, ConfigError, ModelError
+from asrkit.decode.search import BeamSearch
+from asrkit.recognizer.audio import Audio, RateConverter, Samples, num_channels, read_samples
+from asrkit.recognizer.config import RecognizerConfig
+from asrkit.recognizer.hypotheses import make_segment
+from asrkit.recognizer.model import RecognizerModel, load_model_folders
+from asrkit.recognizer.offline import recognise
+from asrkit.recognizer.package import load_package
+from asrkit.recognizer.result import Result
+
+StrPath = str | os.PathLike[str]
+
+
+class Recognizer:
+    """Turns sound into words.
+
+    Calls may come from several threads; each has a search of its own over the shared model.
+
+    Parameters
+    ----------
+    model : RecognizerModel
+    upsample : bool
+        Also take audio of a lower rate than the model's; see :class:`asrkit.recognizer.audio.RateConverter`.
+
+    Examples
+    --------
+    >>> recognizer = asrkit.load("digits.asrkit")            # doctest: +SKIP
+    >>> result = recognizer("one-two-three.wav", nbest=3)    # doctest: +SKIP
+    >>> result.text                                          # doctest: +SKIP
+    'one two three'
+    >>> [(word.word, word.start_secs, word.confidence) for word in result.words]  # doctest: +SKIP
+    """
+
+    def __init__(self, model: RecognizerModel, upsample: bool = False) -> None:
+        self.model = model
+        self._converter = RateConverter(model.sample_rate_hz, upsample)
+        self._searches: list[BeamSearch] = []
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Rate of the sound that the model hears; audio of a higher rate is resampled."""
+        return self.model.sample_rate_hz
+
+    @property
+    def config(self) -> RecognizerConfig:
+        """Settings of the search."""
+        return self.model.config
+
+    def __call__(self, audio: Audio, rate: int | None = None, *, channel: int | None = None, nbest: int = 1) -> Result:
+        """Recognise one recording. What the model normalises or adapts by speaker is estimated on it alone.
+
+        Parameters
+        ----------
+        audio : ndarray or path
+            (num_samples,) or (num_samples, num_channels), int16, int32, or floats in [-1, 1]; or an audio file.
+        rate : int
+            Samples a second of an array.
+        channel : int, optional
+            0-based; must be given where there are several.
+        nbest : int
+            Alternatives wanted of each segment, at most.
+
+        Raises
+        ------
+        DataError
+            The audio is empty, damaged, not finite, on another scale, too short, or of too low a rate.
+        """
+        (result,) = self.together([(audio, rate)], channel=channel, nbest=nbest)
+        if isinstance(result, AsrkitError):
+            raise result
+        return result
+
+    def together(
+        self,
+        recordings: Sequence[tuple[Audio, int | None]],
+        *,
+        channel: int | None = None,
+        nbest: int = 1,
+    ) -> list[Result | AsrkitError]:
+        """Recognise several recordings of one speaker, who is normalised and adapted to over all of them.
+
+        Given the utterances of each speaker of a data directory, this is what `asrkit decode` does.
+
+        Parameters
+        ----------
+        recordings : sequence of (audio, rate)
+            See :meth:`__call__`.
+
+        Returns
+        -------
+        list of Result or AsrkitError
+            In their order; an error for a recording on which no path survived.
+
+        Raises
+        ------
+        DataError
+            A recording cannot be used; see :meth:`__call__`.
+        """
+        if nbest < 1:
+            raise ConfigError(f"nbest is {nbest}, expected 1 or more")
+        samples = [self._samples(audio, rate, channel) for audio, rate in recordings]
+        with _Borrowed(self) as search:
+            found = recognise(self.model, samples, search)
+        answers: list[Result | AsrkitError] = []
+        for one, heard in zip(found.results, samples, strict=True):
+            if isinstance(one, AsrkitError):
+                answers.append(one)
+                continue
+            secs = len(heard) / self.sample_rate_hz
+            segment = make_segment(self.model, one, 0.0, secs, nbest)
+            answers.append(Result((segment,), secs, found.adaptation, found.transform))
+        return answers
+
+    def channels(self, audio: Audio, rate: int | None = None, *, nbest: int = 1) -> list[Result]:
+        """Recognise each channel of a recording by itself; see :meth:`__call__`."""
+        return [self(audio, rate, channel=channel, nbest=nbest) for channel in range(num_channels(audio))]
+
+    def with_config(self, **changes: Any) -> Recognizer:
+        """Return a recogniser of the same model with other settings, e.g. ``beam=10.0``."""
+        config = from_mapping(RecognizerConfig, changes, base=self.config)
+        return Recognizer(dataclasses.replace(self.model, config=config), self._converter.upsample)
+
+    def _samples(self, audio: Audio, rate: int | None, channel: int | None) -> Samples:
+        try:
+            samples, found = read_samples(audio, rate, channel)
+            return self._converter(samples, found)
+        except AsrkitError as error:
+            if error.where is None and isinstance(audio, (str, os.PathLike)):
+                error.where = str(audio)
+            raise
+
+
+class _Borrowed:
+    """A search that nobody else uses, given back when done."""
+
+    def __init__(self, recognizer: Recognizer) -> None:
+        self._recognizer = recognizer
+
+    def __enter__(self) -> BeamSearch:
+        try:
+            # Taking from the end of a list is one step for Python: no two threads get the same.
+            self._search = self._recognizer._searches.pop()
+        except IndexError:
+            self._search = BeamSearch(self._recognizer.model.graph)
+        return self._search
+
+    def __exit__(self, *_: object) -> None:
+        self._recognizer._searches.append(self._search)
+
+
+def load_recognizer(
+    path: StrPath,
+    graph: StrPath | None = None,
+    *,
+    config: Mapping[str, Any] | None = None,
+    upsample: bool = False,
+) -> Recognizer:
+    """Open a model; see :func:`asrkit.load`."""
+    model = load_model(Path(path), None if graph is None else Path(graph))
+    if config:
+        changed = from_mapping(RecognizerConfig, config, base=model.config)
+        model = dataclasses.replace(model, config=changed)
+    return Recognizer(model, upsample)
+
+
+def load_model(path: Path, graph: Path | None) -> RecognizerModel:
+    """Open a model file, or a model directory and a graph directory."""
+    if path.is_dir():
+        if graph is None:
+            raise ModelError("a model directory, and no graph", where=path, remedy="give the graph directory too")
+        return load_model_folders(path, graph)
+    if graph is not None:
+        raise ModelError(f"a model file holds its own graph, and {graph} was given too", where=path)
+    return load_package(path)

@@ -1,0 +1,157 @@
+"""A recogniser in memory: planted words with their times, any kind of audio, passes of a speaker-adaptive model."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import asrkit
+from asrkit.core.errors import AsrkitError, ConfigError, DataError, GraphError, ModelError
+from asrkit.data.audio import resample
+from asrkit.recognizer.recognizer import Recognizer
+from asrkit.recognizer.result import Result
+from tests.factories import write_wav
+from tests.recognizer.worlds import RATE, SAYINGS, World, as_int16, say, spans_secs, words_of
+
+
+@pytest.fixture(scope="module")
+def recognizer(packed: Path) -> Recognizer:
+    return asrkit.load(packed)
+
+
+def found(result: Result | AsrkitError) -> list[str]:
+    assert isinstance(result, Result), result
+    return [word.word for word in result.words]
+
+
+@pytest.mark.parametrize("said", SAYINGS)
+def test_the_planted_words_are_heard_with_their_times(recognizer: Recognizer, said: str) -> None:
+    result = recognizer(say(said, seed=4), RATE)
+    assert result.text.split() == words_of(said)
+    for word, (start, end) in zip(result.words, spans_secs(said), strict=True):
+        assert abs(word.start_secs - start) < 0.05
+        assert abs(word.end_secs - end) < 0.05
+    assert result.adaptation == "none"
+    assert result.segments[0].complete
+    assert result.duration_secs == pytest.approx(len(say(said)) / RATE)
+
+
+def test_directories_answer_as_the_file_that_was_packed_of_them(world: World, recognizer: Recognizer) -> None:
+    pair = asrkit.load(world.model, world.graph, config={"lm_weight": 5.0})
+    for said in SAYINGS:
+        assert pair(say(said), RATE) == recognizer(say(said), RATE)
+    assert asrkit.load(world.model, world.graph).config.lm_weight == 10.0
+
+
+def test_every_kind_of_audio_gives_the_same_words(recognizer: Recognizer, tmp_path: Path) -> None:
+    said = "_ yes no _ toy _"
+    floats = say(said)
+    stereo = np.stack([as_int16(say("_ not _")), as_int16(floats)[: len(say("_ not _"))]], axis=1)
+    wav, flac = (write_wav(tmp_path / f"a{end}", as_int16(floats), RATE) for end in (".wav", ".flac"))
+    for audio in (floats, floats.astype(np.float64), as_int16(floats), as_int16(floats).astype(np.int32) * 65536):
+        assert found(recognizer(audio, RATE)) == words_of(said)
+    for path in (wav, str(flac)):
+        assert found(recognizer(path)) == words_of(said)
+    assert found(recognizer(stereo, RATE, channel=0)) == ["not"]
+    assert found(recognizer(floats[:, None], RATE)) == words_of(said)
+    assert [r.words[0].word for r in recognizer.channels(stereo, RATE)] == ["not", "yes"]
+    assert len(recognizer.channels(wav)) == 1
+
+
+def test_a_higher_rate_is_converted_and_said_once(recognizer: Recognizer, caplog: pytest.LogCaptureFixture) -> None:
+    fast = resample(say("_ toy no _"), RATE, 44100)
+    with caplog.at_level(logging.INFO, logger="asrkit"):
+        for _ in range(2):
+            assert found(recognizer(fast, 44100)) == ["toy", "no"]
+    assert [r.getMessage() for r in caplog.records if "44100" in r.getMessage()] == [
+        "audio at 44100 Hz is resampled to the model's 8000 Hz"
+    ]
+
+
+def test_a_lower_rate_is_refused_unless_it_is_wanted(packed: Path) -> None:
+    slow = resample(say("_ no _"), RATE, 6000)
+    with pytest.raises(DataError, match="all above 3000 Hz is missing"):
+        asrkit.load(packed)(slow, 6000)
+    assert found(asrkit.load(packed, upsample=True)(slow, 6000)) == ["no"]
+
+
+@pytest.mark.parametrize(
+    ("audio", "rate", "message"),
+    [
+        (np.zeros(0, np.float32), RATE, "no samples"),
+        (np.zeros((0, 1), np.int16), RATE, "no samples"),
+        (np.zeros(50, np.int16), RATE, "too few for a frame"),
+        (np.full(9000, np.nan, np.float32), RATE, "not finite"),
+        (np.full(9000, np.inf), RATE, "not finite"),
+        (np.full(9000, 3000.0), RATE, "divide them by 32768"),
+        (np.zeros(9000, np.uint8), RATE, "samples of the type uint8"),
+        (np.zeros(9000, complex), RATE, "samples of the type complex128"),
+        (np.zeros((9000, 2), np.int16), RATE, "2 channels, expected one"),
+        (np.zeros((2, 9000), np.int16), RATE, "transpose"),
+        (np.zeros((2, 2, 2), np.int16), RATE, "shape"),
+        (np.zeros(9000, np.int16), None, "does not tell its rate"),
+        (np.zeros(9000, np.int16), 0, "a rate of 0"),
+        (np.zeros(9000, np.int16), 8000.5, "a rate of 8000.5"),
+        (np.zeros(9000, np.int16), float("nan"), "a rate of nan"),
+    ],
+)
+def test_audio_that_is_none_is_refused(recognizer: Recognizer, audio: np.ndarray, rate: int, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        recognizer(audio, rate)
+
+
+def test_wrong_channels_alternatives_and_settings_are_refused(recognizer: Recognizer, packed: Path) -> None:
+    with pytest.raises(DataError, match="channels are 0 to 0"):
+        recognizer(say("_ no _"), RATE, channel=1)
+    with pytest.raises(ConfigError, match="nbest is 0"):
+        recognizer(say("_ no _"), RATE, nbest=0)
+    with pytest.raises(ConfigError, match="did you mean beam"):
+        asrkit.load(packed, config={"baem": 3})
+    with pytest.raises(ConfigError, match="expected a number above 0"):
+        recognizer.with_config(beam=-1.0)
+    assert recognizer.with_config(beam=7.0).config.beam == 7.0
+
+
+def test_a_model_directory_needs_its_graph(world: World, packed: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no graph"):
+        asrkit.load(world.model)
+    with pytest.raises(ModelError, match="holds its own graph"):
+        asrkit.load(packed, world.graph)
+    with pytest.raises(GraphError, match="not a graph directory"):
+        asrkit.load(world.model, tmp_path)
+    with pytest.raises(ModelError, match="no such model file"):
+        asrkit.load(tmp_path / "none.asrkit")
+
+
+def test_one_recording_alone_is_not_one_among_its_speakers(recognizer: Recognizer) -> None:
+    """CMVN over both changes the costs, not the words; and alone is what a group of one is."""
+    first, second = say("_ yes no _"), 0.2 * say("_ toy _ not _", seed=2)
+    together = recognizer.together([(first, RATE), (second, RATE)])
+    alone = [recognizer(audio, RATE) for audio in (first, second)]
+    assert [found(r) for r in together] == [found(r) for r in alone] == [["yes", "no"], ["toy", "not"]]
+    assert isinstance(together[0], Result)
+    assert together[0].nbest[0].cost != alone[0].nbest[0].cost
+    assert recognizer.together([(first, RATE)]) == [alone[0]]
+
+
+def test_a_speaker_adaptive_model_says_how_it_heard(adaptive: World) -> None:
+    settings = {"adaptation": {"fmllr": {"min_count": 1e6, "diag_min_count": 50.0, "offset_min_count": 10.0}}}
+    recognizer = asrkit.load(adaptive.model, adaptive.graph, config=settings)
+    result = recognizer(say("_ yes no _ toy not _"), RATE)
+    assert (found(result), result.adaptation, result.transform) == (["yes", "no", "toy", "not"], "fmllr", "diag")
+    short = recognizer(say("_ no _")[: round(0.5 * RATE)], RATE)
+    assert (short.adaptation, short.transform) == ("fmllr", "offset")
+    first = recognizer.with_config(adapt=False)(say("_ yes no _ toy not _"), RATE)
+    assert (found(first), first.adaptation, first.transform) == (["yes", "no", "toy", "not"], "first pass", None)
+
+
+def test_importing_asrkit_stays_light() -> None:
+    import subprocess
+    import sys
+
+    code = "import asrkit, sys; asrkit.load; print([n for n in ('numpy', 'numba', 'librosa') if n in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
