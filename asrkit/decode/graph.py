@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from asrkit.core.errors import GraphError
 from asrkit.decode.kernels import HAS_EPSILONS, Graph
 from asrkit.graph.arrays import GraphArrays
+from asrkit.graph.automaton import NgramAutomaton
+from asrkit.graph.automaton_kernels import NgramArrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +27,8 @@ class SearchGraph:
         pdf_id (0-based) of each transition_id; entry 0 is unused.
     num_pdfs : int
         Number of columns of the loglikes.
+    lm : NgramAutomaton, optional
+        Composed with the graph on the fly: its costs are added to the graph's words and final costs.
 
     Raises
     ------
@@ -35,6 +39,7 @@ class SearchGraph:
     graph: GraphArrays
     tid_to_pdf: NDArray[np.int32]
     num_pdfs: int
+    lm: NgramAutomaton | None = None
 
     def __post_init__(self) -> None:
         largest = int(self.graph.ilabels.max(initial=0))
@@ -46,6 +51,11 @@ class SearchGraph:
         pdfs = self.tid_to_pdf[1:]
         if len(pdfs) and not (pdfs.min() >= 0 and pdfs.max() < self.num_pdfs):
             raise GraphError(f"pdf_ids are {pdfs.min()} to {pdfs.max()}, expected 0 to {self.num_pdfs - 1}")
+
+    @property
+    def lm_arrays(self) -> NgramArrays | None:
+        """The arrays of the language model that the kernels take."""
+        return None if self.lm is None else self.lm.arrays
 
     @cached_property
     def arrays(self) -> Graph:

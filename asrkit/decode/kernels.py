@@ -5,6 +5,10 @@ state at the current frame; its *slot* is its row in the token arrays, and ``slo
 A *trace record* ``(previous record, arc)`` is written for a token only once it has survived the pruning. Where a
 lattice is wanted, every way into a survivor that is within the lattice beam of its best one gets a *link* (see
 :mod:`asrkit.decode.links`).
+
+Where a language model ``lm`` is searched on the fly, there is a token for each pair of a state and a *history* (a state
+of the model), the model's costs are added where a word is passed, and ``slot_of`` is an open hash table of the pairs.
+Without one ``lm`` is None, for which the kernels are compiled without all this.
 """
 
 from __future__ import annotations
@@ -26,8 +30,10 @@ from asrkit.decode.links import (
     TOKENS_WRITTEN,
     Links,
 )
+from asrkit.graph.automaton_kernels import NgramArrays, step
 
 Count = int | np.int64
+Model = NgramArrays | None
 
 ROOT = -1
 # Bit 31 of an arc's destination: the destination has epsilon arcs of its own.
@@ -36,6 +42,8 @@ STATE_MASK = np.uint32(0x7FFFFFFF)
 # An epsilon arc must improve a token by more than rounding can, or a cycle of cost 0 might never end.
 MIN_IMPROVEMENT = 1e-7
 NUM_BINS = 512
+# Places of the hash table for each token that there is room for.
+SPARSENESS = 4
 # How many items ahead memory is asked for.
 AHEAD = 8
 
@@ -67,7 +75,9 @@ class Tokens(NamedTuple):
 
     ``link[slot] = (state, prev, arc)``, where ``prev`` is a record (>= 0) for an emitting arc, ROOT, or ``-2 - slot``
     of a token of the same frame for an epsilon arc. ``kept[i] = (state, slot)`` are the survivors of the last
-    pruning and ``kept_cost`` their costs; survivor i has the record ``counts[FIRST_RECORD] + i``.
+    pruning and ``kept_cost`` their costs; survivor i has the record ``counts[FIRST_RECORD] + i``. ``candidate[i] =
+    (destination, prev, arc)`` are ways that may lead to tokens. With a language model there are more columns:
+    ``link[slot, 3:] = (place of its pair in slot_of, history)``, ``kept[i, 2]`` and ``candidate[i, 3]`` are histories.
     """
 
     slot_of: NDArray[np.int32]
@@ -104,6 +114,30 @@ def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:
 
 
 prefetch: Any = intrinsic(_prefetch)
+
+
+@njit(cache=True, nogil=True)
+def place_of_pair(tokens: Tokens, state: np.uint32, history: Count) -> np.int64:
+    """Return the place in the hash table where the pair's slot is, or would be."""
+    slot_of, link = tokens.slot_of, tokens.link
+    mask = np.uint64(len(slot_of) - 1)
+    mixed = ((np.uint64(history) << np.uint64(32)) ^ np.uint64(state)) * np.uint64(0x9E3779B97F4A7C15)
+    place = np.int64((mixed ^ (mixed >> np.uint64(32))) & mask)
+    while True:
+        slot = slot_of[place]
+        if slot < 0 or (np.uint32(link[slot, 0]) == state and link[slot, 4] == history):
+            return place
+        place = np.int64(np.uint64(place + 1) & mask)
+
+
+@njit(cache=True, nogil=True)
+def forget_slots(tokens: Tokens, lm: Model) -> None:
+    """Take all tokens out of ``slot_of``."""
+    for slot in range(tokens.counts[TOKENS]):
+        if lm is None:
+            tokens.slot_of[np.uint32(tokens.link[slot, 0])] = -1
+        else:
+            tokens.slot_of[tokens.link[slot, 3]] = -1
 
 
 @njit(cache=True, nogil=True)
@@ -186,7 +220,7 @@ def cutoff_of(tokens: Tokens) -> float:
 
 
 @njit(cache=True, nogil=True)
-def keep_survivors(tokens: Tokens, cutoff: float) -> None:
+def keep_survivors(tokens: Tokens, lm: Model, cutoff: float) -> None:
     """Write a trace record for each token below the cutoff, and make it a survivor.
 
     A token above the cutoff from which a survivor was reached (by an epsilon arc of negative cost) gets a record
@@ -199,7 +233,11 @@ def keep_survivors(tokens: Tokens, cutoff: float) -> None:
     for slot in range(counts[TOKENS]):
         state = link[slot, 0]
         # Links look destinations up, and forget the slots themselves.
-        slot_of[np.uint32(state)] = slot if linking else -1
+        if lm is None:
+            slot_of[np.uint32(state)] = slot if linking else -1
+        else:
+            slot_of[link[slot, 3]] = slot if linking else -1
+            kept[total, 2] = link[slot, 4]
         # Written always, counted only if it survives: a branch here would be guessed wrong every third time.
         kept_cost[total] = cost[slot]
         kept[total, 0] = state
@@ -228,7 +266,7 @@ def keep_survivors(tokens: Tokens, cutoff: float) -> None:
 
 
 @njit(cache=True, nogil=True)
-def write_links(graph: Graph, tokens: Tokens, links: Links) -> bool:
+def write_links(graph: Graph, tokens: Tokens, links: Links, lm: Model) -> bool:
     """Write the links into the survivors of a frame, and forget the slots of its tokens.
 
     False: no room for them, nothing is written.
@@ -253,6 +291,8 @@ def write_links(graph: Graph, tokens: Tokens, links: Links) -> bool:
         links.links[at, 2] = links.pending[i, 2]
         links.excess[at] = max(excess, 0.0)
         links.acoustic[at] = links.pending_acoustic[i]
+        if lm is not None:
+            links.language[at] = links.pending_language[i]
         at += excess <= lattice_beam and rank[slot] >= 0
     links.frames[frame, 1] = at
     for i in range(num_tokens):
@@ -262,17 +302,26 @@ def write_links(graph: Graph, tokens: Tokens, links: Links) -> bool:
         if at + np.int64(offsets[state, 1]) - np.int64(offsets[state, 0]) > room:
             return False
         for arc in range(offsets[state, 0], offsets[state, 1]):
-            slot = slot_of[arcs[arc, 3] & STATE_MASK]
+            language = 0.0
+            if lm is None:
+                slot = slot_of[arcs[arc, 3] & STATE_MASK]
+            else:
+                history = np.int64(link[source, 4])
+                if arcs[arc, 1] != 0:
+                    history, language = step(lm, history, np.int64(arcs[arc, 1]))
+                slot = slot_of[place_of_pair(tokens, arcs[arc, 3] & STATE_MASK, history)]
             if slot >= 0 and rank[slot] >= 0:
-                excess = cost[source] + arc_costs[arc, 2] + penalty * arcs[arc, 0] - cost[slot]
+                excess = cost[source] + arc_costs[arc, 2] + penalty * arcs[arc, 0] + language - cost[slot]
                 links.links[at, 0] = first + i
                 links.links[at, 1] = first + rank[slot]
                 links.links[at, 2] = arc
                 links.excess[at] = max(excess, 0.0)
                 links.acoustic[at] = 0.0
+                if lm is not None:
+                    links.language[at] = language
                 at += excess <= lattice_beam
+    forget_slots(tokens, lm)
     for slot in range(tokens.counts[TOKENS]):
-        slot_of[np.uint32(link[slot, 0])] = -1
         if frame == 0 and link[slot, 1] == ROOT:
             links.counts[START_TOKEN] = rank[slot]
     links.frames[frame, 2] = first
@@ -284,15 +333,20 @@ def write_links(graph: Graph, tokens: Tokens, links: Links) -> bool:
 
 
 @njit(cache=True, nogil=True)
-def note_candidates(graph: Graph, tokens: Tokens, links: Links, loglikes: NDArray[np.float32]) -> None:
+def note_candidates(graph: Graph, tokens: Tokens, links: Links, lm: Model, loglikes: NDArray[np.float32]) -> None:
     """Remember the candidates that may become links: those within the lattice beam of the best into their token."""
     cost, slot_of, limits, candidate = tokens.cost, tokens.slot_of, tokens.limits, tokens.candidate
     candidate_cost, pending = tokens.candidate_cost, links.pending
     num_candidates, num_pdfs = tokens.counts[CANDIDATES], len(loglikes)
-    first = links.frames[links.counts[FRAMES_WRITTEN] - 1, 2] - tokens.counts[FIRST_RECORD]
+    first_token = links.frames[links.counts[FRAMES_WRITTEN] - 1, 2]
+    first = first_token - tokens.counts[FIRST_RECORD]
     count = np.int64(0)
     for at in range(num_candidates):
-        slot = slot_of[np.uint32(candidate[at, 0]) & STATE_MASK]
+        destination = np.uint32(candidate[at, 0]) & STATE_MASK
+        if lm is None:
+            slot = slot_of[destination]
+        else:
+            slot = slot_of[place_of_pair(tokens, destination, np.int64(candidate[at, 3]))]
         pending[count, 0] = candidate[at, 1] + first
         pending[count, 1] = slot
         pending[count, 2] = candidate[at, 2]
@@ -301,11 +355,16 @@ def note_candidates(graph: Graph, tokens: Tokens, links: Links, loglikes: NDArra
     for i in range(count):
         column = np.int64(graph.arcs[pending[i, 2], 0])
         links.pending_acoustic[i] = -loglikes[column - num_pdfs if column >= num_pdfs else column]
+        if lm is not None:
+            word, language = np.int64(graph.arcs[pending[i, 2], 1]), 0.0
+            if word != 0:
+                _, language = step(lm, np.int64(tokens.kept[pending[i, 0] - first_token, 2]), word)
+            links.pending_language[i] = language
     links.counts[PENDING] = count
 
 
 @njit(cache=True, nogil=True)
-def expand(graph: Graph, tokens: Tokens, costs: NDArray[np.float32]) -> tuple[float, Count]:
+def expand(graph: Graph, tokens: Tokens, lm: Model, costs: NDArray[np.float32]) -> tuple[float, Count]:
     """Follow the emitting arcs of all survivors; return the cutoff reached and the number of queued tokens.
 
     Tokens in states with epsilon arcs are queued. A number of -1 says that there is no room for the candidates.
@@ -322,7 +381,8 @@ def expand(graph: Graph, tokens: Tokens, costs: NDArray[np.float32]) -> tuple[fl
     cutoff = np.inf
     state = np.uint32(kept[best, 0])
     for arc in range(offsets[state, 1], offsets[state + 1, 0]):
-        cutoff = min(cutoff, kept_cost[best] + arc_costs[arc, 2] + costs[arcs[arc, 0]] + beam)
+        if lm is None or arcs[arc, 1] == 0:
+            cutoff = min(cutoff, kept_cost[best] + arc_costs[arc, 2] + costs[arcs[arc, 0]] + beam)
     room = len(candidate_cost)
     count = np.int64(0)
     for i in range(num_kept):
@@ -335,6 +395,12 @@ def expand(graph: Graph, tokens: Tokens, costs: NDArray[np.float32]) -> tuple[fl
         base = kept_cost[i]
         for arc in range(first, last):
             new = base + arc_costs[arc, 2] + costs[arcs[arc, 0]]
+            if lm is not None:
+                history = np.int64(kept[i, 2])
+                if arcs[arc, 1] != 0:
+                    history, language = step(lm, history, np.int64(arcs[arc, 1]))
+                    new += language
+                candidate[count, 3] = history
             # Written always, counted only if it is good enough, as in keep_survivors.
             candidate_cost[count] = new
             candidate[count, 0] = arcs[arc, 3]
@@ -343,11 +409,11 @@ def expand(graph: Graph, tokens: Tokens, costs: NDArray[np.float32]) -> tuple[fl
             count += new < cutoff
             cutoff = min(cutoff, new + beam)
     tokens.counts[CANDIDATES] = count
-    return cutoff, place(tokens, count, 0.0)
+    return cutoff, place(tokens, lm, count, 0.0)
 
 
 @njit(cache=True, nogil=True)
-def place(tokens: Tokens, num_candidates: Count, improvement: float) -> Count:
+def place(tokens: Tokens, lm: Model, num_candidates: Count, improvement: float) -> Count:
     """Give each candidate path to its destination's token, if it is better; return the number of queued tokens.
 
     -1: no room for another token.
@@ -359,19 +425,25 @@ def place(tokens: Tokens, num_candidates: Count, improvement: float) -> Count:
     num_queued = np.int64(0)
     count = counts[TOKENS]
     for at in range(num_candidates):
-        prefetch(slot_of, np.int64(np.uint32(candidate[min(at + 2 * AHEAD, num_candidates - 1), 0]) & STATE_MASK))
         new = candidate_cost[at]
         word = np.uint32(candidate[at, 0])
         destination = word & STATE_MASK
-        slot = np.int64(slot_of[destination])
+        if lm is None:
+            prefetch(slot_of, np.int64(np.uint32(candidate[min(at + 2 * AHEAD, num_candidates - 1), 0]) & STATE_MASK))
+            home = np.int64(destination)
+        else:
+            home = place_of_pair(tokens, destination, np.int64(candidate[at, 3]))
+        slot = np.int64(slot_of[home])
         if slot < 0:
             if count == room:
                 num_queued = np.int64(-1)
                 break
             slot = count
             count += 1
-            slot_of[destination] = slot
+            slot_of[home] = slot
             link[slot, 0] = destination
+            if lm is not None:
+                link[slot, 3], link[slot, 4] = home, candidate[at, 3]
             queued[slot] = 0
         elif not new < cost[slot] - improvement:
             continue
@@ -387,7 +459,7 @@ def place(tokens: Tokens, num_candidates: Count, improvement: float) -> Count:
 
 
 @njit(cache=True, nogil=True)
-def close(graph: Graph, tokens: Tokens, cutoff: float, num_queued: Count) -> int:
+def close(graph: Graph, tokens: Tokens, lm: Model, cutoff: float, num_queued: Count) -> int:
     """Follow epsilon arcs from the queued tokens, round by round, until nothing improves."""
     offsets, arcs, arc_costs = graph.offsets, graph.arcs, graph.arc_costs
     cost, link, queue, queued = tokens.cost, tokens.link, tokens.queue, tokens.queued
@@ -408,12 +480,18 @@ def close(graph: Graph, tokens: Tokens, cutoff: float, num_queued: Count) -> int
                 return NEED_ROOM
             for arc in range(first, last):
                 new = cost[source] + arc_costs[arc, 2] + penalty * arcs[arc, 0]
+                if lm is not None:
+                    history = np.int64(link[source, 4])
+                    if arcs[arc, 1] != 0:
+                        history, language = step(lm, history, np.int64(arcs[arc, 1]))
+                        new += language
+                    candidate[count, 3] = history
                 candidate_cost[count] = new
                 candidate[count, 0] = arcs[arc, 3]
                 candidate[count, 1] = -2 - source
                 candidate[count, 2] = arc
-                count += new <= cutoff
-        num_queued = place(tokens, count, MIN_IMPROVEMENT)
+                count += new <= cutoff and new < np.inf
+        num_queued = place(tokens, lm, count, MIN_IMPROVEMENT)
         if num_queued < 0:
             return NEED_ROOM
         rounds += 1
@@ -469,7 +547,7 @@ def collect(tokens: Tokens, renumbered: NDArray[np.int32]) -> None:
 
 
 @njit(cache=True, nogil=True)
-def prune_frame(graph: Graph, tokens: Tokens, links: Links, cutoff_given: float) -> int:
+def prune_frame(graph: Graph, tokens: Tokens, links: Links, lm: Model, cutoff_given: float) -> int:
     """Turn the frame's tokens into survivors, with records and links; a cutoff of NaN is that of the limits.
 
     After NEED_RECORDS or NEED_LINKS the caller makes room and calls again; after PRUNE_LINKS it prunes them.
@@ -478,11 +556,11 @@ def prune_frame(graph: Graph, tokens: Tokens, links: Links, cutoff_given: float)
     if counts[STEP] < PRUNED:
         if counts[RECORDS] + counts[TOKENS] > len(tokens.records):
             return NEED_RECORDS
-        keep_survivors(tokens, cutoff_of(tokens) if np.isnan(cutoff_given) else cutoff_given)
+        keep_survivors(tokens, lm, cutoff_of(tokens) if np.isnan(cutoff_given) else cutoff_given)
         counts[STEP] = PRUNED
     if counts[STEP] < LINKED:
         linking = tokens.limits[LATTICE_BEAM] > 0
-        if linking and not write_links(graph, tokens, links):
+        if linking and not write_links(graph, tokens, links, lm):
             return NEED_LINKS
         counts[TOKENS] = 0
         counts[STEP] = LINKED
@@ -493,7 +571,12 @@ def prune_frame(graph: Graph, tokens: Tokens, links: Links, cutoff_given: float)
 
 @njit(cache=True, nogil=True)
 def advance(
-    graph: Graph, tokens: Tokens, links: Links, loglikes: NDArray[np.float32], costs: NDArray[np.float32]
+    graph: Graph,
+    tokens: Tokens,
+    links: Links,
+    lm: Model,
+    loglikes: NDArray[np.float32],
+    costs: NDArray[np.float32],
 ) -> int:
     """Search on from frame ``counts[FRAME]`` of the block to its end, or until something is needed or wrong.
 
@@ -502,18 +585,17 @@ def advance(
     """
     counts, limits = tokens.counts, tokens.limits
     while counts[FRAME] < len(loglikes):
-        status = prune_frame(graph, tokens, links, np.nan)
+        status = prune_frame(graph, tokens, links, lm, np.nan)
         if status != DONE:
             return status
         if not scale_costs(loglikes[counts[FRAME]], limits, costs):
             return BAD_LOGLIKE
-        cutoff, num_queued = expand(graph, tokens, costs)
+        cutoff, num_queued = expand(graph, tokens, lm, costs)
         if num_queued >= 0 and limits[LATTICE_BEAM] > 0:
-            note_candidates(graph, tokens, links, loglikes[counts[FRAME]])
-        status = NEED_ROOM if num_queued < 0 else close(graph, tokens, cutoff, num_queued)
+            note_candidates(graph, tokens, links, lm, loglikes[counts[FRAME]])
+        status = NEED_ROOM if num_queued < 0 else close(graph, tokens, lm, cutoff, num_queued)
         if status != DONE:
-            for slot in range(counts[TOKENS]):
-                tokens.slot_of[tokens.link[slot, 0]] = -1
+            forget_slots(tokens, lm)
             counts[TOKENS] = 0
             return status
         if counts[TOKENS] == 0:

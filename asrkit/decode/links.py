@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from asrkit.graph.arrays import GraphArrays
 from asrkit.lattice.lattice import Lattice, build_lattice
 
-# Places in `Links.counts`: pending links, links, lattice tokens, frames, and the token that begins all paths.
-PENDING, LINKS_WRITTEN, TOKENS_WRITTEN, FRAMES_WRITTEN, START_TOKEN, NUM_COUNTS = range(6)
+# Places in `Links.counts`: pending links, links, lattice tokens, frames, the token that begins all paths, and whether
+# links have costs of a language model.
+PENDING, LINKS_WRITTEN, TOKENS_WRITTEN, FRAMES_WRITTEN, START_TOKEN, WITH_LANGUAGE, NUM_COUNTS = range(7)
 PRUNING_INTERVAL = 25
 """Frames between two prunings."""
 _WINDOW = 2 * PRUNING_INTERVAL
@@ -30,18 +31,22 @@ class Links(NamedTuple):
     """The links of one search.
 
     ``links[i] = (source token, destination token, arc)``, with ``excess[i]`` >= 0 and the unscaled acoustic cost
-    ``acoustic[i]``. Row f of ``frames`` (frame 0 is before the first) holds the first link into tokens of frame f
-    that consumes a frame, the first that does not, and the first token. ``pending[i] = (source token, destination
-    slot, arc)`` may become links once the frame is pruned; ``pending_cost`` are the costs of paths ending with them.
+    ``acoustic[i]``; ``language[i]`` is what a language model searched on the fly adds to the arc's cost (without one
+    it is untouched, and takes no memory). Row f of ``frames`` (frame 0 is before the first) holds the first link into
+    tokens of frame f that consumes a frame, the first that does not, and the first token. ``pending[i] = (source
+    token, destination slot, arc)`` may become links once the frame is pruned; ``pending_cost`` are the costs of paths
+    ending with them.
     """
 
     links: NDArray[np.int32]
     excess: NDArray[np.float32]
     acoustic: NDArray[np.float32]
+    language: NDArray[np.float32]
     frames: NDArray[np.int64]
     pending: NDArray[np.int32]
     pending_cost: NDArray[np.float64]
     pending_acoustic: NDArray[np.float32]
+    pending_language: NDArray[np.float32]
     counts: NDArray[np.int64]
 
 
@@ -51,10 +56,12 @@ def link_arrays(num_links: int, num_frames: int, num_pending: int) -> Links:
         links=np.empty((num_links, 3), dtype=np.int32),
         excess=np.empty(num_links, dtype=np.float32),
         acoustic=np.empty(num_links, dtype=np.float32),
+        language=np.empty(num_links, dtype=np.float32),
         frames=np.empty((num_frames, 3), dtype=np.int64),
         pending=np.empty((num_pending, 3), dtype=np.int32),
         pending_cost=np.empty(num_pending),
         pending_acoustic=np.empty(num_pending, dtype=np.float32),
+        pending_language=np.empty(num_pending, dtype=np.float32),
         counts=np.zeros(NUM_COUNTS, dtype=np.int64),
     )
 
@@ -68,11 +75,22 @@ def grown_links(links: Links, num_links: int, num_frames: int, num_pending: int)
         grown.excess[:count] = links.excess[:count]
         grown.acoustic[:count] = links.acoustic[:count]
         grown.frames[:frames] = links.frames[:frames]
-        links = links._replace(links=grown.links, excess=grown.excess, acoustic=grown.acoustic, frames=grown.frames)
+        if links.counts[WITH_LANGUAGE]:
+            grown.language[:count] = links.language[:count]
+        links = links._replace(
+            links=grown.links,
+            excess=grown.excess,
+            acoustic=grown.acoustic,
+            language=grown.language,
+            frames=grown.frames,
+        )
     if len(links.pending) < num_pending:
         grown = link_arrays(0, 0, num_pending)
         links = links._replace(
-            pending=grown.pending, pending_cost=grown.pending_cost, pending_acoustic=grown.pending_acoustic
+            pending=grown.pending,
+            pending_cost=grown.pending_cost,
+            pending_acoustic=grown.pending_acoustic,
+            pending_language=grown.pending_language,
         )
     return links
 
@@ -103,12 +121,15 @@ def finished_lattice(
     table, acoustic = links.links[:num_links][stays], links.acoustic[:num_links][stays]
     records = graph.arcs[table[:, 2]]
     emitting = records[:, 0] != 0
+    graph_costs = graph.costs[table[:, 2]].astype(np.float64)
+    if links.counts[WITH_LANGUAGE]:
+        graph_costs += links.language[:num_links][stays]
     return build_lattice(
         start=int(links.counts[START_TOKEN]),
         sources=table[:, 0],
         destinations=table[:, 1],
         words=records[:, 1],
-        graph_costs=graph.costs[table[:, 2]].astype(np.float64),
+        graph_costs=graph_costs,
         acoustic_costs=acoustic.astype(np.float64),
         tid_offsets=np.concatenate([[0], np.cumsum(emitting)]).astype(np.int32),
         tids=records[emitting, 0],
@@ -176,6 +197,8 @@ def prune_from(
                 table[to, 2] = table[at, 2]
                 excess[to] = excess[at]
                 links.acoustic[to] = links.acoustic[at]
+                if counts[WITH_LANGUAGE]:
+                    links.language[to] = links.language[at]
                 to += 1
         if middle == end:
             frames[frame, 1] = to

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from asrkit.core.errors import DataError, GraphError, ModelError
 from asrkit.decode import kernels
 from asrkit.decode.config import SearchConfig
 from asrkit.decode.graph import SearchGraph
-from asrkit.decode.links import finished_lattice, grown_links, link_arrays, prune_links
+from asrkit.decode.links import WITH_LANGUAGE, finished_lattice, grown_links, link_arrays, prune_links
 from asrkit.lattice.lattice import Lattice
 
 # All grow by doubling.
@@ -82,10 +83,10 @@ class BeamSearch:
     def __init__(self, graph: SearchGraph, config: SearchConfig | None = None) -> None:
         self.graph = graph
         self.config = config or SearchConfig()
-        num_states = graph.graph.num_states
         self._tokens = _token_arrays(
+            graph,
             _FIRST_ROOM,
-            slot_of=np.full(num_states, -1, dtype=np.int32),
+            slot_of=np.full(0 if graph.lm else graph.graph.num_states, -1, dtype=np.int32),
             records=np.empty((_FIRST_RECORDS, 2), dtype=np.int32),
             counts=np.zeros(kernels.NUM_COUNTS, dtype=np.int64),
             limits=np.zeros(kernels.NUM_LIMITS),
@@ -106,24 +107,29 @@ class BeamSearch:
         tokens, graph = self._tokens, self.graph
         self.config = config or self.config
         _set_limits(tokens.limits, self.config)
-        tokens.slot_of[tokens.link[: tokens.counts[kernels.TOKENS], 0]] = -1
+        kernels.forget_slots(tokens, graph.lm_arrays)
         tokens.counts[:] = 0
         self._links.counts[:] = 0
+        self._links.counts[WITH_LANGUAGE] = graph.lm is not None
         if self.config.lattice_beam > 0:
             self._links = grown_links(self._links, _FIRST_LINKS, _FIRST_FRAMES, len(tokens.candidate))
         self._num_frames = 0
         first = graph.graph.start
         while True:
             tokens = self._tokens
-            tokens.slot_of[first] = 0
+            place = np.int64(first)
+            if graph.lm is not None:
+                place = kernels.place_of_pair(tokens, np.uint32(first), graph.lm.start)
+                tokens.link[0, 3:] = (place, graph.lm.start)
+            tokens.slot_of[place] = 0
             tokens.cost[0] = 0.0
-            tokens.link[0] = (first, kernels.ROOT, kernels.ROOT)
+            tokens.link[0, :3] = (first, kernels.ROOT, kernels.ROOT)
             tokens.queue[0] = 0
             tokens.counts[kernels.TOKENS] = 1
-            status = kernels.close(graph.arrays, tokens, math.inf, 1)
+            status = kernels.close(graph.arrays, tokens, graph.lm_arrays, math.inf, 1)
             if status == kernels.DONE:
                 break
-            tokens.slot_of[tokens.link[: tokens.counts[kernels.TOKENS], 0]] = -1
+            kernels.forget_slots(tokens, graph.lm_arrays)
             tokens.counts[kernels.TOKENS] = 0
             self._help(status)
         self._open = True
@@ -154,8 +160,8 @@ class BeamSearch:
         counts = self._tokens.counts
         counts[kernels.FRAME] = 0
         self._open = False
-        arrays, costs = self.graph.arrays, self._frame_costs
-        while (status := kernels.advance(arrays, self._tokens, self._links, block, costs)) != kernels.DONE:
+        arrays, lm, costs = self.graph.arrays, self.graph.lm_arrays, self._frame_costs
+        while (status := kernels.advance(arrays, self._tokens, self._links, lm, block, costs)) != kernels.DONE:
             self._help(status, self._num_frames + int(counts[kernels.FRAME]))
         self._num_frames += len(block)
         self._open = True
@@ -185,7 +191,7 @@ class BeamSearch:
         tokens, counts = self._tokens, self._tokens.counts
         if status == kernels.NEED_ROOM:
             room = 2 * len(tokens.cost)
-            grown = _token_arrays(room, tokens.slot_of, tokens.records, counts, tokens.limits)
+            grown = _token_arrays(self.graph, room, tokens.slot_of, tokens.records, counts, tokens.limits)
             survivors = counts[kernels.SURVIVORS]
             grown.kept_cost[:survivors] = tokens.kept_cost[:survivors]
             grown.kept[:survivors] = tokens.kept[:survivors]
@@ -217,23 +223,33 @@ class BeamSearch:
     def _lattice(self, result: SearchResult) -> Lattice:
         """Return the lattice of the utterance that ends; the tokens become survivors."""
         while True:
-            status = kernels.prune_frame(self.graph.arrays, self._tokens, self._links, math.inf)
+            status = kernels.prune_frame(self.graph.arrays, self._tokens, self._links, self.graph.lm_arrays, math.inf)
             if status not in (kernels.NEED_RECORDS, kernels.NEED_LINKS):
                 break
             self._help(status)
         tokens, counts = self._tokens, self._tokens.counts
         slots = tokens.kept[: counts[kernels.SURVIVORS], 1]
-        final = self.graph.graph.final_cost[tokens.link[slots, 0]].astype(np.float64)
+        final = self._final_costs(slots)
         if not result.reached_final:
             final[:] = 0.0
         extra = np.maximum(tokens.cost[slots] + final - result.total_cost, 0.0)
         return finished_lattice(self._links, self.graph.graph, final, extra, self.config.lattice_beam)
 
+    def _final_costs(self, slots: NDArray[Any]) -> NDArray[np.float64]:
+        """Cost of ending in each token; +inf where it is not final."""
+        link = self._tokens.link[slots]
+        final = self.graph.graph.final_cost[link[:, 0]].astype(np.float64)
+        if self.graph.lm is not None:
+            # Most states are not final, and need not be asked for.
+            ends = np.flatnonzero(final < np.inf)
+            final[ends] += [self.graph.lm.final_cost(history) for history in link[ends, 4].tolist()]
+        return final
+
     def _result(self, use_final: bool) -> SearchResult:
         tokens, graph = self._tokens, self.graph.graph
         count = tokens.counts[kernels.TOKENS]
         costs = tokens.cost[:count]
-        final = graph.final_cost[tokens.link[:count, 0]].astype(np.float64)
+        final = self._final_costs(np.arange(count))
         reached_final = use_final and bool(np.any(final < np.inf))
         if reached_final:
             costs = costs + final
@@ -246,11 +262,14 @@ class BeamSearch:
         times = (np.cumsum(emitting) - emitting).astype(np.int32)
         starts = times[has_word]
         ends = np.append(starts[1:], np.int32(self._num_frames))[: len(starts)]
+        words = records[has_word, 1].tolist()
         graph_cost = float(graph.costs[arcs].sum(dtype=np.float64)) + (float(final[slot]) if reached_final else 0.0)
+        if self.graph.lm is not None:
+            graph_cost += self.graph.lm.words_cost(words)[1]
         total = float(costs[slot])
         penalties = self.config.word_insertion_penalty * len(starts)
         return SearchResult(
-            words=tuple(records[has_word, 1].tolist()),
+            words=tuple(words),
             word_starts=starts,
             word_ends=ends.astype(np.int32),
             alignment=records[emitting, 0].astype(np.int32),
@@ -272,23 +291,28 @@ def _set_limits(limits: NDArray[np.float64], config: SearchConfig) -> None:
 
 
 def _token_arrays(
+    graph: SearchGraph,
     room: int,
     slot_of: NDArray[np.int32],
     records: NDArray[np.int32],
     counts: NDArray[np.int64],
     limits: NDArray[np.float64],
 ) -> kernels.Tokens:
+    more = 0
+    if graph.lm is not None:
+        more = 1
+        slot_of = np.full(kernels.SPARSENESS * room, -1, dtype=np.int32)
     return kernels.Tokens(
         slot_of=slot_of,
         cost=np.empty(room),
-        link=np.empty((room, 3), dtype=np.int32),
+        link=np.empty((room, 3 + 2 * more), dtype=np.int32),
         kept_cost=np.empty(room),
-        kept=np.empty((room, 2), dtype=np.int32),
+        kept=np.empty((room, 2 + more), dtype=np.int32),
         rank=np.empty(room, dtype=np.int32),
         queue=np.empty(room, dtype=np.int32),
         queued=np.zeros(room, dtype=np.uint8),
         candidate_cost=np.empty(room),
-        candidate=np.empty((room, 3), dtype=np.int32),
+        candidate=np.empty((room, 3 + more), dtype=np.int32),
         histogram=np.empty(kernels.NUM_BINS + 1, dtype=np.int32),
         records=records,
         counts=counts,

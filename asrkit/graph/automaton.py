@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -161,12 +162,17 @@ class NgramAutomaton:
 
         return float(automaton_kernels.end(self.arrays, state))
 
-    def sentence_cost(self, words: list[int]) -> float:
-        """Return the cost of a sentence of word ids, its end included."""
+    def words_cost(self, words: Sequence[int]) -> tuple[int, float]:
+        """Return the state behind the words of a sentence's beginning, and their cost; (-1, inf) where impossible."""
         state, total = self.start, 0.0
         for word in words:
             state, cost = self.step(state, word)
             total += cost
             if state < 0:
-                return np.inf
+                break
+        return state, total
+
+    def sentence_cost(self, words: Sequence[int]) -> float:
+        """Return the cost of a sentence of word ids, its end included."""
+        state, total = self.words_cost(words)
         return total + self.final_cost(state)

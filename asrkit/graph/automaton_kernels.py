@@ -30,7 +30,7 @@ class NgramArrays(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def find(lm: NgramArrays, state: State, word: State) -> State:
+def find(lm: NgramArrays, state: State, word: State) -> np.int64:
     """Return the row of a word behind a state, -1 where it is not listed there."""
     if state == 0:
         return np.int64(lm.unigrams[word]) if word < len(lm.unigrams) else np.int64(-1)
@@ -47,7 +47,7 @@ def find(lm: NgramArrays, state: State, word: State) -> State:
 
 
 @njit(cache=True, nogil=True)
-def step(lm: NgramArrays, state: State, word: State) -> tuple[State, float]:
+def step(lm: NgramArrays, state: State, word: State) -> tuple[np.int64, float]:
     """Return the state behind a word (1-based) and its cost; (IMPOSSIBLE, +inf) where it has no probability."""
     cost = 0.0
     at = np.int64(state)
@@ -144,3 +144,52 @@ def end_of_set(lm: NgramArrays, cheapest: bool, members: NDArray[np.int64], resi
             cost += lm.backoff_costs[at]
             at = np.int64(lm.backoffs[at])
     return best
+
+
+@njit(cache=True, nogil=True)
+def less_small_model(
+    full: NgramArrays,
+    full_start: State,
+    small: NgramArrays,
+    small_start: State,
+    costs: NDArray[np.float32],
+    backoff_costs: NDArray[np.float32],
+    final_costs: NDArray[np.float32],
+) -> bool:
+    """Take the small model's costs away from the full one's; False where the small one is no part of it."""
+    num_states = len(full.final_costs)
+    same = np.full(num_states, -1, dtype=np.int64)
+    same[0], same[full_start] = 0, small_start
+    # A history is met before those that it begins.
+    for state in range(num_states):
+        if same[state] < 0:
+            return False
+        for row in range(full.offsets[state], full.offsets[state + 1]):
+            after, cost = step(small, same[state], np.int64(full.words[row]))
+            if after < 0:
+                return False
+            costs[row] -= cost
+            destination = full.destinations[row]
+            if same[destination] < 0:
+                same[destination] = after
+            elif same[destination] != after:
+                return False
+        if final_costs[state] < np.inf:
+            cost = end(small, same[state])
+            if cost == np.inf:
+                return False
+            final_costs[state] -= cost
+        at = same[state]
+        if state > 0:
+            shorter = same[full.backoffs[state]]
+            while at >= 0 and at != shorter:
+                for row in range(small.offsets[at], small.offsets[at + 1]):
+                    if find(full, state, np.int64(small.words[row])) < 0:
+                        return False
+                if small.final_costs[at] < np.inf and full.final_costs[state] == np.inf:
+                    return False
+                backoff_costs[state] -= small.backoff_costs[at]
+                at = np.int64(small.backoffs[at])
+            if at < 0:
+                return False
+    return True
