@@ -104,6 +104,20 @@ class NgramAutomaton:
         """
         return cls.from_fst(read_fst(path), path)
 
+    def to_fst(self, backoff_label: int) -> FstArrays:
+        """Return it as G again, with back-off arcs that read ``backoff_label`` (#0) and write epsilon."""
+        states = np.flatnonzero(np.isfinite(self.backoff_costs))
+        sources = np.repeat(np.arange(self.num_states), np.diff(self.offsets))
+        return FstArrays.from_arcs(
+            self.start,
+            self.final_costs,
+            np.concatenate([states, sources]),
+            np.concatenate([np.full(len(states), backoff_label), self.words]),
+            np.concatenate([np.zeros(len(states), dtype=np.int32), self.words]),
+            np.concatenate([self.backoff_costs[states], self.costs]),
+            np.concatenate([self.backoffs[states], self.destinations]),
+        )
+
     @property
     def num_states(self) -> int:
         """Number of histories."""
