@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train-g2p": ("asrkit.cli.train_g2p", "Learn from a lexicon how words are pronounced."),
     "g2p": ("asrkit.cli.g2p", "Print lexicon lines for words that no lexicon holds."),
     "make-lexicon": ("asrkit.cli.make_lexicon", "Look up or guess the pronunciations of a list of words."),
+    "segment": ("asrkit.cli.segment", "Find the speech in long recordings and cut them into segments."),
     "extract": ("asrkit.cli.extract", "Extract features and CMVN statistics of a data directory."),
     "vtln": ("asrkit.cli.vtln", "Find each speaker's warp factor (vocal tract length normalisation)."),
     "train-gmm": ("asrkit.cli.train_gmm", "Train a GMM-HMM acoustic model."),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,6 +173,22 @@ def resample(samples: NDArray[np.float32], from_hz: int, to_hz: int) -> NDArray[
 
     resampled = librosa.resample(samples, orig_sr=from_hz, target_sr=to_hz, res_type="soxr_hq")
     return np.ascontiguousarray(resampled, dtype=np.float32)
+
+
+def resample_blocks(blocks: Iterable[NDArray[np.float32]], from_hz: int, to_hz: int) -> Iterator[NDArray[np.float32]]:
+    """Resample a recording that comes in blocks, (n,) float32, without gaps between them; as :func:`resample`.
+
+    The same rate gives the blocks themselves. Memory does not grow with the recording.
+    """
+    if from_hz == to_hz:
+        yield from blocks
+        return
+    import soxr  # type: ignore[import-untyped]
+
+    converter = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32", quality="HQ")
+    for block in blocks:
+        yield converter.resample_chunk(block)
+    yield converter.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
 
 
 class _Recording:

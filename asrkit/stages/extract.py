@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,7 @@ from asrkit.core.errors import AsrkitError, DataError
 from asrkit.core.files import write_json, write_lines
 from asrkit.core.jobs import chunks, map_in_order
 from asrkit.core.streams import random_stream
-from asrkit.data.audio import AudioInfo, audio_info, read_audio, resample, stream_audio
+from asrkit.data.audio import AudioInfo, audio_info, read_audio, resample, resample_blocks, stream_audio
 from asrkit.data.datadir import DataDir, Utterance
 from asrkit.data.warps import WARP_TABLES, read_warps
 from asrkit.features.cmvn import CmvnStats
@@ -114,10 +114,8 @@ class _Extractor:
     def blocks(self, source: _Recorded) -> Iterator[NDArray[np.float32]]:
         """Yield the features of a long utterance."""
         info = self._info(source)
-        samples = _sample_blocks(source, info)
         rate_hz = self.front_end.config.sample_rate_hz
-        if info.sample_rate_hz != rate_hz:
-            samples = _resampled(samples, info.sample_rate_hz, rate_hz)
+        samples = resample_blocks(_sample_blocks(source, info), info.sample_rate_hz, rate_hz)
         for features in self.front_end.compute_blocks(samples, self._stream(source.utterance), source.warp):
             _check_finite(features, source)
             yield features
@@ -170,15 +168,6 @@ def _sample_blocks(source: _Recorded, info: AudioInfo) -> Iterator[Samples]:
         stop = end if stop + 1.0 > end else stop
         yield read_audio(source.audio, start, stop)[0]
         start = stop
-
-
-def _resampled(blocks: Iterable[Samples], from_hz: int, to_hz: int) -> Iterator[Samples]:
-    import soxr  # type: ignore[import-untyped]
-
-    converter = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32", quality="HQ")
-    for block in blocks:
-        yield converter.resample_chunk(block)
-    yield converter.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
 
 
 def _check_finite(features: NDArray[np.float32], source: _Recorded) -> None:
