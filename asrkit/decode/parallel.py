@@ -6,7 +6,7 @@ import functools
 import queue
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from asrkit.core.errors import AsrkitError
 from asrkit.core.jobs import map_in_order
 from asrkit.decode.config import SearchConfig
 from asrkit.decode.graph import SearchGraph
+from asrkit.decode.reading import LatticeReading, Reading
 from asrkit.decode.search import BeamSearch, SearchResult
 
 Blocks = Iterable[NDArray[np.float32]]
@@ -29,11 +30,13 @@ class Decoded:
     utterance_id : str
         Whose.
     results : tuple of SearchResult
-        One for each setting, in their order; empty when there is an error.
+        One for each setting, in their order; empty when there is an error. Without its lattice where that was read.
+    reading : Reading or None
+        What was read off the lattice.
     error : AsrkitError or None
         Why there is no result.
-    loglike_secs, search_secs : float
-        CPU time of the loglikes, and of all searches together.
+    loglike_secs, search_secs, reading_secs : float
+        CPU time of the loglikes, of all searches together, and of the reading.
     """
 
     utterance_id: str
@@ -41,6 +44,8 @@ class Decoded:
     error: AsrkitError | None
     loglike_secs: float
     search_secs: float
+    reading_secs: float = 0.0
+    reading: Reading | None = None
 
 
 def decode_many(
@@ -49,6 +54,7 @@ def decode_many(
     utterance_ids: Sequence[str],
     loglikes: Callable[[str], Blocks],
     num_jobs: int = 1,
+    reading: LatticeReading | None = None,
 ) -> Iterator[Decoded]:
     """Search every utterance under every setting; yield in the order of ``utterance_ids``.
 
@@ -62,8 +68,10 @@ def decode_many(
         several, they are computed once and kept until the utterance is done.
     loglikes : callable
         utterance_id -> blocks ``(num_frames, num_pdfs)`` float32 of the utterance, in order.
+    reading : LatticeReading, optional
+        Reads the lattice of the first setting, which must have a lattice beam.
     """
-    work = functools.partial(_decode_one, _SearchPool(graph), tuple(configs), loglikes)
+    work = functools.partial(_decode_one, _SearchPool(graph), tuple(configs), loglikes, reading)
     return map_in_order(work, utterance_ids, num_jobs, kind="threads")
 
 
@@ -90,11 +98,17 @@ class _SearchPool:
 
 
 def _decode_one(
-    pool: _SearchPool, configs: tuple[SearchConfig, ...], loglikes: Callable[[str], Blocks], utterance_id: str
+    pool: _SearchPool,
+    configs: tuple[SearchConfig, ...],
+    loglikes: Callable[[str], Blocks],
+    reading: LatticeReading | None,
+    utterance_id: str,
 ) -> Decoded:
     clock = _Clock()
     search = pool.take()
     results: list[SearchResult] = []
+    read: Reading | None = None
+    searched = 0.0
     error: AsrkitError | None = None
     try:
         blocks = clock.over(loglikes(utterance_id))
@@ -105,11 +119,15 @@ def _decode_one(
             for block in blocks:
                 search.advance(block)
             results.append(search.finish())
+        searched = clock.outside
+        if reading is not None:
+            read = reading(results[0], configs[0])
+            results[0] = replace(results[0], lattice=None)
     except AsrkitError as caught:
-        results, error = [], caught
+        results, error, read = [], caught, None
     finally:
         pool.give_back(search)
-    return Decoded(utterance_id, tuple(results), error, clock.inside, clock.outside)
+    return Decoded(utterance_id, tuple(results), error, clock.inside, searched, clock.outside - searched, read)
 
 
 class _Clock:

@@ -10,7 +10,9 @@ from asrkit.core.errors import ConfigError, DataError
 from asrkit.lattice import determinise_kernels as kernels
 from asrkit.lattice.lattice import Lattice, LatticeScales, build_lattice
 
-_MOST_ROOM = 1 << 26
+_MOST_ROOM = 1 << 22
+"""Strings or subsets at most: about 1 GB."""
+_LEAST_BEAM = 1e-3
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Determinised:
         For each word sequence one path.
     beam : float
         Word sequences whose best path costs at most this more than the best of all are complete: the beam that was
-        asked for, or less where ``max_arcs`` was reached.
+        asked for, or less where it would have made too many arcs or taken too much memory.
     """
 
     lattice: Lattice
@@ -46,14 +48,14 @@ def determinise(lattice: Lattice, scales: LatticeScales, beam: float, max_arcs: 
     beam : float
         Word sequences that cost at most this more than the best one are kept; some others may be too.
     max_arcs : int
-        Stop at this number of arcs.
+        Stop at this number of arcs. Where memory ends before, the beam is halved.
 
     Raises
     ------
     ConfigError
         ``beam`` is negative or NaN.
     DataError
-        The lattice needs more memory than is reasonable (2^26 strings or subsets).
+        The lattice is too large for any beam.
     """
     if not beam >= 0:
         raise ConfigError(f"the beam of the determinisation is {beam}, expected a number of 0 or more")
@@ -64,7 +66,7 @@ def determinise(lattice: Lattice, scales: LatticeScales, beam: float, max_arcs: 
         *(lattice.tid_offsets, lattice.tids, final_costs, lattice.final_graph_costs, lattice.final_acoustic_costs),
         backward,
     )
-    room = 1 << max(12, int(np.ceil(np.log2(2 * lattice.num_arcs + 1))))
+    first_room = room = 1 << max(12, int(np.ceil(np.log2(2 * lattice.num_arcs + 1))))
     while True:
         trie, output = _trie(room), _output(room)
         work = _work(lattice.num_states, max(lattice.num_frames, 1))
@@ -74,7 +76,9 @@ def determinise(lattice: Lattice, scales: LatticeScales, beam: float, max_arcs: 
         if status == kernels.DONE:
             return Determinised(_lattice(trie, output), float(reached))
         room *= 4
-        if room > _MOST_ROOM:
+        if room > max(_MOST_ROOM, first_room):
+            room, beam = first_room, beam / 2
+        if beam < _LEAST_BEAM:
             raise DataError(
                 f"a lattice of {lattice.num_arcs} arcs is too large to be determinised", remedy="lower the lattice beam"
             )

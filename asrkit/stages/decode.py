@@ -10,26 +10,28 @@ from typing import TYPE_CHECKING
 
 from asrkit.core.archives import ArchiveWriter
 from asrkit.core.errors import ConfigError, GraphError
-from asrkit.core.files import write_lines
-from asrkit.data.datadir import DataDir, Utterance, save_text
+from asrkit.data.datadir import DataDir
 from asrkit.decode.config import SearchConfig
 from asrkit.decode.times import WordTimes, load_word_times
 from asrkit.graph.arrays import load_graph
 from asrkit.graph.directory import check_graph_fits, load_words
-from asrkit.lang.symbols import SymbolTable
 from asrkit.score.sweep import Setting, read_best
 from asrkit.stages.acoustic import data_files, load_acoustic_model, model_files
 from asrkit.stages.adaptation import TRANSFORM_FILES, AdaptationConfig, is_speaker_adaptive
+from asrkit.stages.hypothesis_files import ALTERNATIVES, HYPOTHESES, TIMES, HypothesisFiles
 from asrkit.stages.loglikes import Loglikes, Scorer
 from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_failures, run_stage
 
 if TYPE_CHECKING:
     from asrkit.decode.parallel import Decoded
+    from asrkit.decode.reading import LatticeReading, TimedWords
     from asrkit.decode.search import SearchResult
+    from asrkit.lattice.archive import LatticeWriter
 
 log = logging.getLogger("asrkit")
 
 NUM_NAMED = 10
+LATTICES = ("lat.scp", "lat.ark")
 GRAPH_FILES = ("HCLG.fst", "words.txt", "phones.txt", "lexicon.txt", "graph.json")
 
 
@@ -47,6 +49,16 @@ class DecodeConfig:
         Weights of the graph's costs against the acoustic ones; the acoustic scale is 1 / weight.
     insertion_penalties : tuple of float
         Costs added for each word; may be negative.
+    lattice_beam : float
+        With one search, at the largest of the weights (where a beam is widest) and the middle one of the penalties,
+        a lattice is made of the paths that cost at most this more than the best one, and every setting is read off
+        it. 0: no lattices; each setting is searched by itself, and there are no confidences and no alternatives.
+    num_best : int
+        Alternatives of each utterance in ``hyp.jsonl``, at most.
+    least_risk : bool
+        Take the words of least expected errors (minimum Bayes risk) in place of those of the best path.
+    save_lattices : bool
+        Write the lattices, determinised, as Kaldi's archives are: ``lat.scp`` and ``lat.ark``.
     save_alignments : bool
         Also write the transition_ids of the first setting's best paths, ``ali.scp`` and ``ali.ark``.
     adapt : bool
@@ -59,7 +71,7 @@ class DecodeConfig:
     adaptation : AdaptationConfig
         How the transforms are estimated from their paths.
 
-    Every pair of a weight and a penalty is one setting, searched by itself; the first pair is the main one.
+    Every pair of a weight and a penalty is one setting; the first pair is the main one.
     """
 
     beam: float = 13.0
@@ -67,6 +79,10 @@ class DecodeConfig:
     min_active: int = 200
     lm_weights: tuple[float, ...] = (10.0,)
     insertion_penalties: tuple[float, ...] = (0.0,)
+    lattice_beam: float = 8.0
+    num_best: int = 1
+    least_risk: bool = False
+    save_lattices: bool = True
     save_alignments: bool = False
     adapt: bool = True
     adapt_lm_weight: float = 10.0
@@ -81,20 +97,33 @@ class DecodeConfig:
                 raise ConfigError(f"{name} is empty, expected one number at least")
             if len(set(values)) != len(values):
                 raise ConfigError(f"{name} names a number twice: {', '.join(f'{value:g}' for value in values)}")
+        if self.num_best < 1:
+            raise ConfigError(f"num_best is {self.num_best}, expected 1 or more")
+        if self.lattice_beam == 0 and (self.num_best > 1 or self.least_risk):
+            raise ConfigError("num_best and least_risk need lattices", remedy="set lattice_beam above 0")
         for weight in (*self.lm_weights, self.adapt_lm_weight):
             if not 0 < weight < float("inf"):
                 raise ConfigError(f"an LM weight is {weight}, expected a number above 0")
         for setting in self.settings:
             self.search(setting)
-        _ = self.adapting_searches
+        _ = self.searches, self.adapting_searches
 
     @property
     def settings(self) -> list[Setting]:
         """All pairs, the main one first."""
         return [Setting(weight, penalty) for weight in self.lm_weights for penalty in self.insertion_penalties]
 
+    @property
+    def searches(self) -> list[SearchConfig]:
+        """The configurations of the searches: one for each setting, or that of the lattices."""
+        if self.lattice_beam == 0:
+            return [self.search(setting) for setting in self.settings]
+        penalty = sorted(self.insertion_penalties)[(len(self.insertion_penalties) - 1) // 2]
+        search = self.search(Setting(max(self.lm_weights), penalty))
+        return [replace(search, lattice_beam=self.lattice_beam)]
+
     def search(self, setting: Setting) -> SearchConfig:
-        """Return the search's configuration for a setting."""
+        """Return the search's configuration for a setting, without lattices."""
         return SearchConfig(
             beam=self.beam,
             max_active=self.max_active,
@@ -130,10 +159,8 @@ def decode(
     graph_path, model_path, data_path : Path
         Graph directory, model directory, data directory with features.
     out : Path
-        Decode directory to be made: ``hyp.txt`` and ``hyp.ctm`` of the main setting, and
-        ``hyp.w<weight>_p<penalty>.txt`` of every setting (see :mod:`asrkit.score.sweep`); such files of other
-        settings, left by an earlier run, are removed. With a speaker-adaptive model also the transforms of the
-        speakers, ``trans.scp``.
+        Decode directory to be made: the hypotheses (see :class:`HypothesisFiles`), the lattices, and with a
+        speaker-adaptive model the transforms of the speakers, ``trans.scp``.
     best : Path, optional
         File (or decode directory) with the LM weight and insertion penalty that `asrkit score` chose on a
         development set; they replace those of ``config``.
@@ -154,7 +181,9 @@ def decode(
         model_path / "lang" / "lang.json",  # which phones are silence, for fMLLR
         *data_files(data_path, ("utt2spk", "segments", "feats.scp", "cmvn.scp")),
     ]
-    outputs = [out / "hyp.txt", out / "hyp.ctm", *(out / setting.file_name for setting in config.settings)]
+    outputs = [out / HYPOTHESES, out / TIMES, *(out / setting.file_name for setting in config.settings)]
+    if config.lattice_beam > 0:
+        outputs += [out / ALTERNATIVES, *(out / name for name in LATTICES if config.save_lattices)]
     if config.save_alignments:
         outputs += [out / "ali.scp", out / "ali.ark"]
     if config.adapt and is_speaker_adaptive(model_path):
@@ -198,9 +227,11 @@ def _decode(
             features = adapted.features
         else:
             scorer = model.model.alignment_gmms
-    settings = [config.search(setting) for setting in config.settings]
-    decoded = decode_many(search_graph, settings, list(features), Loglikes(scorer, features), options.num_jobs)
-    results = _Results(data, words, times_of, config, model.front_end.frame_shift_ms / 1000)
+    loglikes = Loglikes(scorer, features)
+    reading = _lattice_reading(config, times_of)
+    decoded = decode_many(search_graph, config.searches, list(features), loglikes, options.num_jobs, reading)
+    files = HypothesisFiles(data, words, config.settings, model.front_end.frame_shift_ms / 1000)
+    results = _Results(files, times_of, config)
     with ExitStack() as stack:
         results.open(out, stack)
         for one in options.progress(decoded, total=len(features), label="decode"):
@@ -216,75 +247,81 @@ def _decode(
     return StageResult({**results.figures(), **adapted.figures()}, tuple(failures))
 
 
+def _lattice_reading(config: DecodeConfig, times: WordTimes) -> LatticeReading | None:
+    from asrkit.decode.reading import LatticeReading
+    from asrkit.lattice.lattice import LatticeScales
+
+    if config.lattice_beam == 0:
+        return None
+    scales = [LatticeScales(1.0 / one.lm_weight, 1.0, one.insertion_penalty) for one in config.settings]
+    return LatticeReading(scales, times, config.num_best, config.least_risk)
+
+
 class _Results:
     """Gathers what is written and reported, one utterance at a time."""
 
-    def __init__(
-        self,
-        data: DataDir,
-        words: SymbolTable,
-        times_of: WordTimes,
-        config: DecodeConfig,
-        frame_secs: float,
-    ) -> None:
-        self.data, self.words, self.times_of = data, words, times_of
-        self.config, self.frame_secs = config, frame_secs
-        self.hypotheses: list[dict[str, tuple[str, ...]]] = [{} for _ in config.settings]
-        self.times: list[tuple[str, float, str]] = []
+    def __init__(self, files: HypothesisFiles, times_of: WordTimes, config: DecodeConfig) -> None:
+        self.files, self.times_of, self.config = files, times_of, config
         self.failures: list[Failure] = []
         self.not_final: list[str] = []
-        self.rough_times: list[str] = []
-        self.num_frames = 0
-        self.acoustic_cost = self.loglike_secs = self.search_secs = 0.0
+        self.num_rough = self.num_narrow = self.num_frames = self.num_arc_frames = 0
+        self.acoustic_cost = self.loglike_secs = self.search_secs = self.reading_secs = 0.0
         self.alignments: ArchiveWriter | None = None
+        self.lattices: LatticeWriter | None = None
 
     def open(self, out: Path, stack: ExitStack) -> None:
-        """Open the archive of alignments, if it is wanted, for as long as ``stack`` lasts."""
+        """Open the archives of alignments and lattices, if they are wanted, for as long as ``stack`` lasts."""
+        from asrkit.lattice.archive import LatticeWriter
+
         if self.config.save_alignments:
             self.alignments = stack.enter_context(ArchiveWriter(out, "ali"))
+        if self.config.lattice_beam > 0 and self.config.save_lattices:
+            self.lattices = stack.enter_context(LatticeWriter(out, "lat"))
 
     def add(self, one: Decoded) -> None:
         """Take what became of one utterance."""
         if one.error is not None:
             self.failures.append(Failure(one.utterance_id, str(one.error)))
             return
-        for table, result in zip(self.hypotheses, one.results):
-            table[one.utterance_id] = tuple(self.words.symbols[word] for word in result.words)
-        main = one.results[0]
+        main, reading = one.results[0], one.reading
         if not main.reached_final:
             self.not_final.append(one.utterance_id)
         self.num_frames += main.num_frames
-        self.acoustic_cost += main.acoustic_cost
         self.loglike_secs += one.loglike_secs
         self.search_secs += one.search_secs
-        self.times += self._ctm_rows(self.data.utterances[one.utterance_id], main)
+        self.reading_secs += one.reading_secs
+        if reading is None:
+            timed = self._timed(main)
+            alignment = main.alignment
+            self.acoustic_cost += main.acoustic_cost * self.config.settings[0].lm_weight
+            self.files.add(one.utterance_id, [result.words for result in one.results], timed)
+        else:
+            timed, alignment = reading.main, reading.alignment
+            self.acoustic_cost += reading.acoustic_cost
+            self.files.add_reading(one.utterance_id, reading)
+            self.num_arc_frames += len(reading.lattice.tids)
+            self.num_narrow += reading.beam < self.config.lattice_beam
+            if self.lattices is not None:
+                self.lattices.write(one.utterance_id, reading.lattice)
+        self.num_rough += timed.are_rough
         if self.alignments is not None:
-            self.alignments.write(one.utterance_id, main.alignment)
+            self.alignments.write(one.utterance_id, alignment)
 
-    def _ctm_rows(self, utterance: Utterance, result: SearchResult) -> list[tuple[str, float, str]]:
+    def _timed(self, result: SearchResult) -> TimedWords:
+        from asrkit.decode.reading import TimedWords
+
         spans = self.times_of(result)
+        rough = spans is None
         if spans is None:
-            self.rough_times.append(utterance.utterance_id)
             spans = list(zip(result.word_starts.tolist(), result.word_ends.tolist()))
-        rows = []
-        for word, (first, last) in zip(result.words, spans):
-            start = (utterance.start_secs or 0.0) + first * self.frame_secs
-            line = f"{utterance.recording_id} 1 {start:.2f} {(last - first) * self.frame_secs:.2f} "
-            rows.append((utterance.recording_id, start, line + self.words.symbols[word]))
-        return rows
+        return TimedWords(result.words, tuple(spans), (), result.total_cost, float("nan"), rough)
 
     def save(self, out: Path) -> None:
-        """Write the hypotheses and the times of their words, and remove those of settings that are no more."""
-        settings = self.config.settings
-        for setting, table in zip(settings, self.hypotheses):
-            save_text(out / setting.file_name, table)
-        save_text(out / "hyp.txt", self.hypotheses[0])
-        # A stable sort by recording and time: words of no length keep their order.
-        write_lines(out / "hyp.ctm", (line for _, _, line in sorted(self.times, key=lambda row: row[:2])))
-        for path in sorted(out.glob("hyp.w*_p*.txt")):
-            if path.name not in {setting.file_name for setting in settings}:
-                log.info("removed %s of an earlier run with other settings", path)
-                path.unlink()
+        """Write the hypotheses, and remove the archives of an earlier run that made some."""
+        self.files.save(out)
+        if self.lattices is None:
+            for name in LATTICES:
+                (out / name).unlink(missing_ok=True)
 
     def figures(self) -> dict[str, object]:
         """Return what was measured, and warn of what needs a look."""
@@ -295,19 +332,26 @@ class _Results:
                 len(self.not_final),
                 named,
             )
-        secs = max(self.num_frames * self.frame_secs, self.frame_secs)
+        frame_secs = self.files.frame_secs
+        secs = max(self.num_frames * frame_secs, frame_secs)
         settings = self.config.settings
-        loglike = -self.acoustic_cost * settings[0].lm_weight / max(self.num_frames, 1)
-        return {
-            "utterances": len(self.hypotheses[0]),
+        figures: dict[str, object] = {
+            "utterances": len(self.files.hypotheses[0]),
             "frames": self.num_frames,
             "settings": len(settings),
             "lm_weight": settings[0].lm_weight,
             "insertion_penalty": settings[0].insertion_penalty,
-            "words": sum(map(len, self.hypotheses[0].values())),
-            "loglike_per_frame": loglike,
+            "words": sum(map(len, self.files.hypotheses[0].values())),
+            "loglike_per_frame": -self.acoustic_cost / max(self.num_frames, 1),
             "no_final_state": len(self.not_final),
-            "rough_word_times": len(self.rough_times),
+            "rough_word_times": self.num_rough,
             "loglikes_x_real_time": self.loglike_secs / secs,
-            "search_x_real_time": self.search_secs / secs / len(settings),
+            "search_x_real_time": self.search_secs / secs / len(self.config.searches),
         }
+        if self.config.lattice_beam > 0:
+            figures["lattices_x_real_time"] = self.reading_secs / secs
+            figures["lattice_depth"] = self.num_arc_frames / max(self.num_frames, 1)
+            figures["narrowed_lattices"] = self.num_narrow
+            if self.num_narrow:
+                log.warning("%d lattices were too large, and hold less than the lattice beam asks for", self.num_narrow)
+        return figures

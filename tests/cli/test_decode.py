@@ -26,6 +26,10 @@ from asrkit.hmm.transitions import TransitionModel
 from asrkit.hmm.tree import monophone_tree
 from asrkit.lang.langdir import Lang, LangConfig, make_lang
 from asrkit.lang.lexicon import Pronunciation
+from asrkit.lang.symbols import SymbolTable
+from asrkit.lattice.archive import LatticeReader
+from asrkit.lattice.lattice import LatticeScales
+from asrkit.lattice.paths import n_best
 from asrkit.stages.acoustic import save_model_folder
 from asrkit.stages.make_graph import MakeGraphConfig, make_graph
 from asrkit.stages.record import RunOptions
@@ -141,7 +145,8 @@ def test_the_planted_words_are_found_with_their_times(world: World, tmp_path: Pa
         for word, (first, last) in zip(words_of(said), world.spans[key])
     ]
     # Noise may move the border of two states by a frame or two.
-    assert [[name, channel, word] for name, channel, _, _, word in rows] == [[r[0], r[1], r[4]] for r in expected]
+    assert [[name, channel, word] for name, channel, _, _, word, _ in rows] == [[r[0], r[1], r[4]] for r in expected]
+    assert all(0.5 < float(r[5]) <= 1 for r in rows)
     np.testing.assert_allclose([float(r[2]) for r in rows], [r[2] for r in expected], atol=0.021)
     np.testing.assert_allclose([float(r[3]) for r in rows], [r[3] for r in expected], atol=0.041)
     assert report["utterances"] == 3
@@ -168,15 +173,15 @@ def test_results_do_not_depend_on_the_number_of_jobs(world: World, tmp_path: Pat
     for jobs in (1, 2, 4):
         assert run(world, tmp_path / f"out{jobs}", "-j", jobs, *settings).exit_code == 0
     names = sorted(path.name for path in (tmp_path / "out1").glob("hyp*"))
-    assert len(names) == 6
+    assert len(names) == 7
     for jobs in (2, 4):
-        for name in [*names, "ali.ark"]:
+        for name in [*names, "ali.ark", "lat.ark"]:
             assert (tmp_path / f"out{jobs}" / name).read_bytes() == (tmp_path / "out1" / name).read_bytes()
 
 
 def test_settings_are_searched_by_themselves_and_old_ones_removed(world: World, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    both = ["--set", "lm_weights=[10, 12.5]", "--set", "insertion_penalties=[0, 400]"]
+    both = ["--set", "lm_weights=[10, 12.5]", "--set", "insertion_penalties=[0, 400]", "--set", "lattice_beam=0"]
     report = figures(run(world, out, "--json", *both))
     assert report["settings"] == 4
     assert (report["lm_weight"], report["insertion_penalty"]) == (10.0, 0.0)
@@ -188,8 +193,64 @@ def test_settings_are_searched_by_themselves_and_old_ones_removed(world: World, 
     alone = tmp_path / "alone"
     figures(run(world, alone, "--json", "--set", "lm_weights=10", "--set", "insertion_penalties=400"))
     assert (alone / "hyp.txt").read_bytes() == (out / "hyp.w10_p400.txt").read_bytes()
+    assert not list(out.glob("lat.*"))
     assert run(world, out).exit_code == 0
     assert [path.name for path in out.glob("hyp.w*")] == ["hyp.w10_p0.txt"]
+
+
+def test_settings_read_off_lattices_are_those_searched_by_themselves(world: World, tmp_path: Path) -> None:
+    both = ["--set", "lm_weights=[10, 300]", "--set", "insertion_penalties=[0, 2.5]", "--set", "beam=1000"]
+    one, other = tmp_path / "read", tmp_path / "searched"
+    assert run(world, one, *both, "--set", "lattice_beam=15").exit_code == 0
+    assert run(world, other, *both, "--set", "lattice_beam=0").exit_code == 0
+    names = sorted(path.name for path in one.glob("hyp.w*"))
+    assert len(names) == 4
+    for name in names:
+        assert (one / name).read_bytes() == (other / name).read_bytes()
+    assert (one / "hyp.w10_p0.txt").read_bytes() != (one / "hyp.w300_p2.5.txt").read_bytes()
+    # Words of the second are where those of the lattice are, without confidences.
+    rows = [[line.split() for line in read_lines(folder / "hyp.ctm")] for folder in (one, other)]
+    assert [row[:5] for row in rows[0]] == rows[1]
+
+
+def test_lattices_and_alternatives_are_written_and_removed(world: World, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run(world, out, "--set", "num_best=3", "--set", "lattice_beam=40").exit_code == 0
+    lattices = LatticeReader(out / "lat.scp")
+    assert list(lattices) == list(SAID)
+    words = SymbolTable.load(world.graph / "words.txt")
+    objects = [json.loads(line) for line in read_lines(out / "hyp.jsonl")]
+    assert [one["utterance_id"] for one in objects] == list(SAID)
+    for one in objects:
+        lattice = lattices[one["utterance_id"]]
+        paths = n_best(lattice, 3, LatticeScales(acoustic_scale=0.1))
+        assert len(paths) == 3
+        assert [other["text"].split() for other in one["nbest"]] == [
+            [words.symbols[word] for word in path.words] for path in paths
+        ]
+        assert [other["cost"] for other in one["nbest"]] == pytest.approx([path.cost for path in paths], abs=0.01)
+        chances = [other["probability"] for other in one["nbest"]]
+        assert 1 >= chances[0] > chances[1] > chances[2] > 0
+        assert one["words"] == one["nbest"][0]["words"]
+        assert one["text"] == " ".join(words_of(SAID[one["utterance_id"]]))
+        begin = OFFSET_SECS[one["utterance_id"]]
+        for word, (first, last) in zip(one["words"], world.spans[one["utterance_id"]]):
+            assert (word["start"], word["end"]) == pytest.approx((begin + first / 100, begin + last / 100), abs=0.021)
+            assert 0.5 < word["confidence"] <= 1
+    assert run(world, out, "--set", "save_lattices=false").exit_code == 0
+    assert not list(out.glob("lat.*"))
+    assert (out / "hyp.jsonl").exists()
+    assert run(world, out, "--set", "lattice_beam=0").exit_code == 0
+    assert not (out / "hyp.jsonl").exists()
+
+
+def test_words_of_least_risk(world: World, tmp_path: Path) -> None:
+    report = figures(run(world, tmp_path / "out", "--json", "--set", "least_risk=true"))
+    assert report["lattice_depth"] >= 1  # type: ignore[operator]
+    assert read_text(tmp_path / "out" / "hyp.txt") == {key: words_of(said) for key, said in SAID.items()}
+    rows = [line.split() for line in read_lines(tmp_path / "out" / "hyp.ctm")]
+    assert [row[4] for row in rows] == [word for said in SAID.values() for word in words_of(said)]
+    assert all(0.5 < float(row[5]) <= 1 for row in rows)
 
 
 def test_the_choice_of_a_development_set_is_applied(world: World, tmp_path: Path) -> None:
@@ -309,6 +370,8 @@ def test_inputs_that_are_absent_or_do_not_belong_together(
         ("lm_weight=10", "did you mean lm_weights?"),
         ("adapt_lm_weight=0", "an LM weight is 0.0"),
         ("first_beam=0", "beam is 0.0"),
+        ("lattice_beam=-1", "lattice_beam is -1.0"),
+        ("num_best=0", "num_best is 0"),
         ("first_max_active=0", "max_active is 0"),
         ("adaptation.silence_weight=2", "silence_weight is 2.0"),
         ("adaptation.fmllr.update=best", "adaptation.fmllr.update is 'best'"),

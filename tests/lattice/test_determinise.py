@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from asrkit.core.errors import ConfigError
 from asrkit.lattice.determinise import determinise
 from asrkit.lattice.lattice import Lattice, LatticeScales
+from asrkit.lattice.paths import best_path
 from tests.lattice.lattices import Path, all_paths, random_lattice
 
 SCALES = LatticeScales(acoustic_scale=0.3, graph_scale=1.0, word_insertion_penalty=0.4)
@@ -79,6 +80,15 @@ def test_what_the_limit_of_arcs_cuts_off_costs_most() -> None:
     least = min(costs.values())
     assert 0 < cut.beam < max(costs.values()) - least
     assert {words for words, cost in costs.items() if cost < least + cut.beam - 1e-9} <= found
+
+
+def test_a_lattice_that_memory_does_not_hold_gets_a_narrower_beam(monkeypatch: pytest.MonkeyPatch) -> None:
+    lattice = random_lattice(np.random.default_rng(5), num_frames=14, states_a_frame=4, num_words=6)
+    monkeypatch.setattr("asrkit.lattice.determinise._MOST_ROOM", 1 << 12)
+    result = determinise(lattice, SCALES, 16.0)
+    assert 0 < result.beam < 16
+    best = min(path.cost(SCALES) for path in all_paths(result.lattice))
+    assert best == pytest.approx(best_path(lattice, SCALES).cost)
 
 
 def test_history_that_makes_no_difference_is_shared() -> None:

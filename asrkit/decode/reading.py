@@ -1,0 +1,138 @@
+"""What is read off a search's lattice: the words under several settings, their times and confidences, alternatives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asrkit.decode.config import SearchConfig
+from asrkit.decode.search import SearchResult
+from asrkit.decode.times import Span, WordTimes
+from asrkit.lattice.determinise import determinise
+from asrkit.lattice.forward_backward import forward_backward
+from asrkit.lattice.lattice import Lattice, LatticeScales
+from asrkit.lattice.mbr import MbrResult, minimum_bayes_risk
+from asrkit.lattice.paths import LatticePath, best_path, n_best
+
+
+@dataclass(frozen=True)
+class TimedWords:
+    """A word sequence with times and confidences.
+
+    Attributes
+    ----------
+    words : tuple of int
+        Word ids, 1-based.
+    spans : tuple of (int, int)
+        For each word its first frame and one past its last.
+    confidences : tuple of float
+        For each word the probability that it was said at its place, in [0, 1].
+    cost : float
+        Of the best path with these words, weighed; NaN for words of least risk, which may be on no path.
+    probability : float
+        Share of the paths with these words among all of the lattice; NaN where the cost is.
+    are_rough : bool
+        The spans are not those of the words' phones: the path ends within a word, or there is no path.
+    """
+
+    words: tuple[int, ...]
+    spans: tuple[Span, ...]
+    confidences: tuple[float, ...]
+    cost: float
+    probability: float
+    are_rough: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What was read off one lattice.
+
+    Attributes
+    ----------
+    lattice : Lattice
+        The lattice, determinised.
+    beam : float
+        Within which it is complete: the lattice beam, or less for a lattice that would have become too large.
+    words : tuple of tuple of int
+        The word ids under each setting.
+    main : TimedWords
+        Those of the first setting.
+    alternatives : tuple of TimedWords
+        The best distinct word sequences under the first setting, the best first.
+    alignment : (num_frames,) int32
+        The transition_ids of the best path under the first setting.
+    acoustic_cost : float
+        Of that path, unscaled.
+    """
+
+    lattice: Lattice
+    beam: float
+    words: tuple[tuple[int, ...], ...]
+    main: TimedWords
+    alternatives: tuple[TimedWords, ...]
+    alignment: NDArray[np.int32]
+    acoustic_cost: float
+
+
+@dataclass(frozen=True)
+class LatticeReading:
+    """Reads lattices.
+
+    Attributes
+    ----------
+    settings : sequence of LatticeScales
+        At least one; the first is the main one.
+    times : WordTimes
+    num_best : int
+        Alternatives wanted, at most.
+    least_risk : bool
+        Take the words of least expected errors (minimum Bayes risk) in place of those of the best path.
+    """
+
+    settings: Sequence[LatticeScales]
+    times: WordTimes
+    num_best: int = 1
+    least_risk: bool = False
+
+    def __call__(self, result: SearchResult, config: SearchConfig) -> Reading:
+        """Read the lattice of a finished search that had the configuration ``config``."""
+        assert result.lattice is not None
+        scales = LatticeScales(config.acoustic_scale, 1.0, config.word_insertion_penalty)
+        made = determinise(result.lattice, scales, config.lattice_beam)
+        return self.read(made.lattice, made.beam)
+
+    def read(self, lattice: Lattice, beam: float) -> Reading:
+        """Read a determinised lattice that is complete within ``beam``."""
+        main_scales = self.settings[0]
+        best = best_path(lattice, main_scales)
+        if self.least_risk:
+            risks = [minimum_bayes_risk(lattice, scales) for scales in self.settings]
+            words = tuple(risk.words for risk in risks)
+            main = _of_least_risk(risks[0])
+        else:
+            others = [best_path(lattice, scales).words for scales in self.settings[1:]]
+            words = (best.words, *others)
+            main = self._timed(lattice, best)
+        alternatives: tuple[TimedWords, ...] = ()
+        if self.num_best > 1 or self.least_risk:
+            alternatives = tuple(self._timed(lattice, path) for path in n_best(lattice, self.num_best, main_scales))
+        return Reading(lattice, beam, words, main, alternatives or (main,), best.transition_ids, best.acoustic_cost)
+
+    def _timed(self, lattice: Lattice, path: LatticePath) -> TimedWords:
+        scales = self.settings[0]
+        risk = minimum_bayes_risk(lattice, scales, words=path.words, decode=False)
+        spans = self.times.spans(path.words, path.transition_ids)
+        rough = spans is None
+        if spans is None:
+            spans = list(zip(path.word_frames, [*path.word_frames[1:], len(path.transition_ids)]))
+        probability = math.exp(min(-path.cost - forward_backward(lattice, scales).total_logprob, 0.0))
+        return TimedWords(path.words, tuple(spans), risk.confidences, path.cost, probability, rough)
+
+
+def _of_least_risk(risk: MbrResult) -> TimedWords:
+    spans = tuple((round(begin), round(end)) for begin, end in zip(risk.begin_frames, risk.end_frames))
+    return TimedWords(risk.words, spans, risk.confidences, math.nan, math.nan, are_rough=True)
