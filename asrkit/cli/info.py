@@ -15,7 +15,7 @@ def command(path: Path, as_json: bool) -> None:
     """Say what a file or directory is, and its main facts.
 
     PATH is a model, data, lang, graph, alignment or decoding directory, an ARPA file, a model file, or an archive of
-    features with or without its scp. What it is shows from what it holds, not from its name.
+    features or lattices with or without its scp. What it is shows from what it holds, not from its name.
     """
     from asrkit.stages.info.kinds import describe
     from asrkit.stages.info.text import as_lines

@@ -20,11 +20,13 @@ from asrkit.hmm.tree_report import TreeReport
 from asrkit.lang.g2p import G2pConfig
 from asrkit.lang.langdir import Lang, LangConfig, make_lang
 from asrkit.lang.lexicon import Pronunciation
+from asrkit.lattice.archive import LatticeWriter
 from asrkit.stages.acoustic import load_acoustic_model
 from asrkit.stages.record import RunOptions
 from asrkit.stages.train_g2p import train_g2p_model
 from tests.cli.test_align import DIM, SAID, World
 from tests.factories import make_data_dir
+from tests.lattice.lattices import random_lattice
 from tests.stages import test_train_sat as sat
 
 ARPA = (
@@ -300,6 +302,29 @@ def test_features_with_and_without_their_index(tmp_path: Path) -> None:
 def test_an_archive_of_text(tmp_path: Path) -> None:
     (tmp_path / "text.ark").write_text("a  [\n 1 2 3\n 4 5 6 ]\n")
     assert facts(tmp_path / "text.ark", "archive")["rows"] == 2
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_lattices_with_and_without_their_index(tmp_path: Path, text: bool) -> None:
+    lattices = [random_lattice(np.random.default_rng(seed), num_frames=5 + seed) for seed in range(3)]
+    with LatticeWriter(tmp_path, "lat", text=text) as writer:
+        for key, lattice in zip("abc", lattices):
+            writer.write(key, lattice)
+    with gzip.open(tmp_path / "lat.1.gz", "wb") as handle:
+        handle.write((tmp_path / "lat.ark").read_bytes())
+    arcs_of = [lattice.num_arcs for lattice in lattices]
+    frames = sum(lattice.num_frames for lattice in lattices)
+    for name, kind in (("lat.scp", "lattice_index"), ("lat.ark", "lattices"), ("lat.1.gz", "lattices")):
+        found = facts(tmp_path / name, kind)
+        assert (found["utterances"], found["frames"], frames) == (3, 18, 18)
+        assert (found["states"], found["arcs"]) == (sum(one.num_states for one in lattices), sum(arcs_of))
+        assert found["arcs_of_the_largest"] == max(arcs_of)
+        assert found["depth"] == pytest.approx(sum(one.depth * one.num_frames for one in lattices) / frames)
+        assert found["deepest"]["depth"] == pytest.approx(max(one.depth for one in lattices))
+    (tmp_path / "cut.ark").write_bytes((tmp_path / "lat.ark").read_bytes()[:-9])
+    cut = run(tmp_path / "cut.ark")
+    assert cut.exit_code == 1
+    assert "cut.ark: c: the file ends before the lattice does" in cut.output
 
 
 def test_files_are_told_of_by_the_record_that_names_them(trained: Path) -> None:

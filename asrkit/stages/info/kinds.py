@@ -23,6 +23,12 @@ from asrkit.stages.info.files import (
 )
 from asrkit.stages.info.graph import graph_facts
 from asrkit.stages.info.lang import lang_facts
+from asrkit.stages.info.lattices import (
+    is_lattice_archive,
+    is_lattice_index,
+    lattice_archive_facts,
+    lattice_index_facts,
+)
 from asrkit.stages.info.model import model_facts
 from asrkit.stages.info.recognizer import is_package, recognizer_facts
 from asrkit.stages.info.records import RECORD, records_of
@@ -85,6 +91,20 @@ FILES = (
         "recognizer", "recogniser in one file", "safetensors of the kind recognizer", is_package, recognizer_facts
     ),
     FileKind("container", "model file", "safetensors that asrkit wrote", is_container, container_facts),
+    FileKind(
+        "lattice_index",
+        "index of lattices",
+        "lines 'key file:offset' that point to lattices",
+        is_lattice_index,
+        lattice_index_facts,
+    ),
+    FileKind(
+        "lattices",
+        "Kaldi lattice archive",
+        "a key and an OpenFst file over lattice arcs, or its text form",
+        is_lattice_archive,
+        lattice_archive_facts,
+    ),
     FileKind("index", "index of archives", "lines 'key file:offset'", is_index, index_facts),
     FileKind("archive", "Kaldi archive", "a key and an entry of Kaldi's format", is_archive, archive_facts),
 )
