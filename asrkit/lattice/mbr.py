@@ -58,7 +58,8 @@ class MbrResult:
     confidences : tuple of float
         For each word its probability in its bin, in [0, 1].
     begin_frames, end_frames : tuple of float
-        For each word the expected frame where it begins, and behind its last one.
+        For each word the expected frame where it begins, and behind its last one; neighbours whose expected times
+        overlap meet half way.
     risk : float
         Expected number of errors of ``words``, by the recursion: not below the true one (but for 1e-5 a word), and
         equal to it where no two paths with different words join again.
@@ -128,6 +129,14 @@ def _most_probable(bins: NDArray[np.int32], posteriors: NDArray[np.float64]) -> 
     return np.where(posteriors[rows, best] > posteriors[rows, bins] + _CLEARLY_MORE, best, bins)
 
 
+def _put_in_order(begins: list[float], ends: list[float]) -> None:
+    """Let each word end where the next begins, at the latest."""
+    for at in range(1, len(begins)):
+        if begins[at] < ends[at - 1]:
+            ends[at - 1] = begins[at] = max((begins[at] + ends[at - 1]) / 2, begins[at - 1])
+            ends[at] = max(ends[at], begins[at])
+
+
 class _Recursion:
     """A lattice made ready: words numbered among those that occur, arcs with their probabilities."""
 
@@ -169,6 +178,7 @@ class _Recursion:
             place = 0 if place is None else place
             begins.append(network[number].begin_frames[place])
             ends.append(network[number].end_frames[place])
+        _put_in_order(begins, ends)
         words = tuple(self.word_ids[bins[bins != 0]].tolist())
         return MbrResult(words, tuple(confidences), tuple(begins), tuple(ends), risk, network)
 

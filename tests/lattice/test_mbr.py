@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -64,6 +65,7 @@ def tree(seed: int, num_words: int = 3, num_frames: int = 4, epsilons: bool = Tr
 
 def check_form(result: MbrResult, num_frames: int) -> None:
     assert len(result.bins) == 2 * len(result.words) + 1
+    times = []
     for number, one in enumerate(result.bins):
         assert sum(one.posteriors) == pytest.approx(1)
         assert list(one.posteriors) == sorted(one.posteriors, reverse=True)
@@ -74,8 +76,12 @@ def check_form(result: MbrResult, num_frames: int) -> None:
             place = one.place(result.words[number // 2])
             assert place is not None
             assert result.confidences[number // 2] == pytest.approx(one.posteriors[place])
-            assert result.begin_frames[number // 2] == one.begin_frames[place]
-            assert result.end_frames[number // 2] == one.end_frames[place]
+            times.append((one.begin_frames[place], one.end_frames[place]))
+    begins_and_ends = list(zip(result.begin_frames, result.end_frames))
+    if all(end <= begin for (_, end), (begin, _) in pairwise(times)):
+        assert begins_and_ends == times
+    flat = [frame for pair in begins_and_ends for frame in pair]
+    assert flat == sorted(flat)
 
 
 @settings(max_examples=60, deadline=None)
