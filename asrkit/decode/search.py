@@ -14,6 +14,7 @@ from asrkit.decode import kernels
 from asrkit.decode.config import SearchConfig
 from asrkit.decode.graph import SearchGraph
 from asrkit.decode.links import WITH_LANGUAGE, finished_lattice, grown_links, link_arrays, prune_links
+from asrkit.decode.settled import NOTHING, arcs_to, shared_record
 from asrkit.lattice.lattice import Lattice
 
 # All grow by doubling.
@@ -171,6 +172,25 @@ class BeamSearch:
         if not self._open:
             raise RuntimeError("partial() before start()")
         return self._result(use_final=False)
+
+    def settled_words(self) -> tuple[int, ...]:
+        """Return the words that all paths begin with: whatever follows, the result will begin with them, too."""
+        if not self._open:
+            raise RuntimeError("settled_words() before start()")
+        tokens, counts = self._tokens, self._tokens.counts
+        last = shared_record(tokens.link, counts[kernels.TOKENS], tokens.records, counts[kernels.RECORDS])
+        if last == NOTHING:
+            return ()
+        labels = self.graph.graph.arcs[arcs_to(tokens.records, last), 1]
+        return tuple(labels[labels != 0].tolist())
+
+    def relative_cost(self) -> float:
+        """Return how much worse the best path into a final state is than the best path, >= 0; +inf: there is none."""
+        if not self._open:
+            raise RuntimeError("relative_cost() before start()")
+        count = self._tokens.counts[kernels.TOKENS]
+        costs = self._tokens.cost[:count]
+        return float((costs + self._final_costs(np.arange(count))).min() - costs.min())
 
     def finish(self) -> SearchResult:
         """End the utterance and return the best path into a final state, or the best partial one, flagged."""

@@ -155,6 +155,30 @@ class RateConverter:
             log.info("audio at %d Hz%s is resampled to the model's %d Hz", rate_hz, missing, self.rate_hz)
 
 
+class RateStream:
+    """Brings live audio to the rate of a model, block by block.
+
+    Parameters
+    ----------
+    from_hz, to_hz : int
+    """
+
+    def __init__(self, from_hz: int, to_hz: int) -> None:
+        import soxr  # type: ignore[import-untyped]
+
+        same = from_hz == to_hz
+        self._stream = None if same else soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32", quality="HQ")
+
+    def push(self, samples: Samples) -> Samples:
+        """Take (n,) float32 samples; return those that are ready."""
+        return samples if self._stream is None else self._stream.resample_chunk(samples)
+
+    def finish(self) -> Samples:
+        """Return the samples that were waiting for the end."""
+        nothing = np.zeros(0, dtype=np.float32)
+        return nothing if self._stream is None else self._stream.resample_chunk(nothing, last=True)
+
+
 def _read_file(path: Path, channel: int | None) -> tuple[Samples, int]:
     try:
         samples, rate = read_audio(path, channel=channel)

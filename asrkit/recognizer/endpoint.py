@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from asrkit.core.errors import ConfigError
 
 ANY_COST = 1e10
-"""Of no rule that it does not hold. (A finite number, since JSON knows no other.)"""
+"""As ``relative_cost`` of a rule: no matter what, even where no path is complete. (JSON knows no infinity.)"""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class EndpointRule:
         return (
             (not self.needs_speech or utterance_secs > silence_secs)
             and silence_secs >= self.silence_secs
-            and relative_cost <= self.relative_cost
+            and (relative_cost <= self.relative_cost or self.relative_cost >= ANY_COST)
             and utterance_secs >= self.utterance_secs
         )
 

@@ -11,6 +11,7 @@ from typing import Any
 from asrkit.core.config import from_mapping
 from asrkit.core.errors import AsrkitError, ConfigError, ModelError
 from asrkit.decode.search import BeamSearch
+from asrkit.features.cmvn import CmvnStats
 from asrkit.recognizer.audio import Audio, RateConverter, Samples, num_channels, read_samples
 from asrkit.recognizer.config import RecognizerConfig
 from asrkit.recognizer.hypotheses import make_segment
@@ -18,6 +19,7 @@ from asrkit.recognizer.model import RecognizerModel, load_model_folders
 from asrkit.recognizer.offline import recognise
 from asrkit.recognizer.package import load_package
 from asrkit.recognizer.result import Result
+from asrkit.recognizer.stream import RecognizerStream
 
 StrPath = str | os.PathLike[str]
 
@@ -125,6 +127,26 @@ class Recognizer:
     def channels(self, audio: Audio, rate: int | None = None, *, nbest: int = 1) -> list[Result]:
         """Recognise each channel of a recording by itself; see :meth:`__call__`."""
         return [self(audio, rate, channel=channel, nbest=nbest) for channel in range(num_channels(audio))]
+
+    def stream(self, rate: int | None = None, *, speaker: CmvnStats | None = None, nbest: int = 1) -> RecognizerStream:
+        """Return what takes live audio; see :class:`asrkit.recognizer.stream.RecognizerStream`.
+
+        Parameters
+        ----------
+        rate : int, optional
+            Samples a second of what will be fed; by default the model's.
+        speaker : CmvnStats, optional
+            ``stream.speaker`` of an earlier stream with the same speaker.
+
+        Examples
+        --------
+        >>> stream = recognizer.stream(16000)                # doctest: +SKIP
+        >>> for block in microphone:                         # doctest: +SKIP
+        ...     for event in stream.feed(block):
+        ...         print(event.text)
+        >>> stream.finish().text                             # doctest: +SKIP
+        """
+        return RecognizerStream(self.model, self._converter, rate, speaker, nbest)
 
     def with_config(self, **changes: Any) -> Recognizer:
         """Return a recogniser of the same model with other settings, e.g. ``beam=10.0``."""

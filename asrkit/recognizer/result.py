@@ -111,6 +111,42 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class Partial:
+    """What a live recogniser believes so far of an utterance that goes on.
+
+    Attributes
+    ----------
+    start_secs : float
+        Where the utterance began, from the beginning of the stream.
+    heard_secs : float
+        Up to where it was heard.
+    words : tuple of str
+        The best guess.
+    num_settled : int
+        So many of ``words`` cannot change any more.
+    """
+
+    start_secs: float
+    heard_secs: float
+    words: tuple[str, ...]
+    num_settled: int
+
+    @property
+    def text(self) -> str:
+        """The words, with blanks between them."""
+        return " ".join(self.words)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-serialisable object."""
+        return {
+            "partial": self.text,
+            "settled": " ".join(self.words[: self.num_settled]),
+            "start": round(self.start_secs, _DECIMALS),
+            "heard": round(self.heard_secs, _DECIMALS),
+        }
+
+
+@dataclass(frozen=True)
 class Result:
     """What was said in a recording.
 
