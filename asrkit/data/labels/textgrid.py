@@ -50,7 +50,11 @@ class TextGrid:
         DataError
             Labels of a tier overlap or do not lie within the stretch.
         """
-        write_text(path, "".join(f"{line}\n" for line in (_short_lines(self) if short else _long_lines(self))))
+        write_text(path, self.text(short))
+
+    def text(self, short: bool = False) -> str:
+        """Return what :meth:`save` writes."""
+        return "".join(f"{line}\n" for line in (_short_lines(self) if short else _long_lines(self)))
 
 
 def _long_lines(grid: TextGrid) -> Iterator[str]:
