@@ -26,6 +26,9 @@ from asrkit.stages.acoustic import INPUTS_FILE, AcousticModel
 CHUNK_SECS = 10.0
 """So much is scored at once."""
 
+MIN_SPEECH_SECS = 0.5
+"""Speech that a mean is taken of: noise less its own mean looks like anything."""
+
 Scores = NDArray[np.float32]
 Samples = NDArray[np.float32]
 PdfIds = NDArray[np.int32]
@@ -97,7 +100,7 @@ class ModelScorer:
     The likelihood of either is the mean over its pdfs: how often each occurs is not stored in a model. Spoken noise is
     on neither side: its pdfs are trained on words that the lexicon does not have, or on nothing. Where inputs are
     normalised by a mean, it is that of the recording around a frame, in which :func:`energy_scores` tells what is
-    speech.
+    speech; where that finds none to normalise by, its scores stand.
 
     Parameters
     ----------
@@ -139,23 +142,31 @@ class ModelScorer:
         first, second = itertools.tee(blocks)
         pairs = zip(self._front_end.compute_blocks(first), self._bands.compute_blocks(second), strict=True)
         features = (np.concatenate(pair, axis=1) for pair in pairs)
-        for window in context_windows(features, *_extent(self._energy, frame_secs(self.frames))):
-            inputs = self._inputs(window)
+        secs = frame_secs(self.frames)
+        for window in context_windows(features, *_extent(self._energy, secs)):
+            bands = replace(window, features=window.features[:, self._front_end.dim :])
+            energy = energy_scores(bands, self._energy, secs)
+            if self._normalises and np.count_nonzero(energy > 0) * secs < MIN_SPEECH_SECS:
+                yield energy[window.first : window.last]
+                continue
+            inputs = self._inputs(window, energy > 0)
             loglikes = self._gmms.loglikes(inputs, self._pdf_ids)
             odds = log_odds(loglikes, self._num_speech, self._config.speech_prior)
             yield np.clip(odds / np.float32(self._config.scale), -1.0, 1.0)
 
-    def _inputs(self, window: ContextWindow) -> NDArray[np.float32]:
-        """Return the model's inputs for the frames of the chunk."""
+    @property
+    def _normalises(self) -> bool:
+        return self._pipeline.cmvn in ("speaker", "utterance")
+
+    def _inputs(self, window: ContextWindow, speech: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Return the model's inputs for the frames of the chunk; ``speech`` is where the window has some."""
         config, dim = self._pipeline, self._front_end.dim
         reach = config.delta_order * config.delta_window + max(config.splice_left, config.splice_right)
         if config.cmvn == "sliding":
             reach += config.cmn_window
         begin, end = max(0, window.first - reach), min(len(window.features), window.last + reach)
         features, stats = window.features[:, :dim], None
-        if config.cmvn in ("speaker", "utterance"):
-            bands = replace(window, features=window.features[:, dim:])
-            speech = energy_scores(bands, self._energy, frame_secs(self.frames)) > 0
+        if self._normalises:
             stats = _mixed(features[speech], features[~speech], self._config.nonspeech_share)
             config = replace(config, cmvn="speaker")
         inputs = self._apply(features[begin:end], config, stats)

@@ -11,31 +11,10 @@ from asrkit.features.config import FrontEndConfig
 from asrkit.features.context_windows import ContextWindow
 from asrkit.features.frontend import FrontEnd
 from asrkit.features.speech_energy import EnergySpeechConfig, energy_scores, moving_average
+from tests.voices import RATE, planted, vowels
 
-RATE = 16000
 CONFIG = EnergySpeechConfig()
-BURSTS = ((1.0, 2.5), (3.5, 5.5), (7.0, 8.0))
 Samples = NDArray[np.float32]
-
-
-def vowels(secs: float, seed: int) -> Samples:
-    """Harmonics of a moving pitch with a level that rises and falls as syllables do."""
-    stream = np.random.default_rng(seed)
-    t = np.arange(round(secs * RATE)) / RATE
-    phase = 2 * np.pi * np.cumsum(120 + 20 * np.sin(2 * np.pi * 0.7 * t)) / RATE
-    voice = sum(np.cos(k * phase + stream.uniform(0, 6)) / k for k in range(1, 30))
-    return np.asarray(2000 * voice * (0.55 + 0.45 * np.sin(2 * np.pi * 4 * t)), dtype=np.float32)
-
-
-def planted(noise: float, seed: int = 1) -> tuple[Samples, NDArray[np.bool_]]:
-    """9 s with three bursts of voice in noise of a level; and, for each frame, whether its centre is voice."""
-    samples = (noise * np.random.default_rng(seed).standard_normal(9 * RATE)).astype(np.float32)
-    labels = np.zeros(len(samples), dtype=bool)
-    for number, (start, end) in enumerate(BURSTS):
-        first, last = round(start * RATE), round(end * RATE)
-        samples[first:last] += vowels(end - start, seed + number)[: last - first]
-        labels[first:last] = True
-    return samples, labels[200 :: RATE // 100]
 
 
 def scores(samples: Samples, rate: int = RATE, config: EnergySpeechConfig = CONFIG) -> NDArray[np.float32]:
