@@ -59,9 +59,10 @@ class CuttingConfig:
             raise ConfigError(
                 f"cut_secs is {self.cut_secs:g}, expected min_pause_secs = {self.min_pause_secs:g} or less"
             )
-        if self.max_secs < max(1.0, 8 * self.padding_secs, 3 * self.overlap_secs):
+        if self.max_secs < max(1.0, 8 * self.padding_secs, 3 * self.overlap_secs, 3 * self.cut_secs):
             raise ConfigError(
-                f"max_secs is {self.max_secs:g}, expected 1, 8 times padding_secs and 3 times overlap_secs at least"
+                f"max_secs is {self.max_secs:g}, expected 1, 8 times padding_secs, and 3 times overlap_secs and "
+                "cut_secs at least"
             )
 
 

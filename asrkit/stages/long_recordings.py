@@ -113,6 +113,19 @@ def speech_segments(
     DataError
         As :func:`asrkit.data.audio.read_audio`; a fault in the middle shows itself when the stream has come there.
     """
+    for segments in segments_by_chunk(path, channel, scorer, config, progress, tally):
+        yield from segments
+
+
+def segments_by_chunk(
+    path: Path | str,
+    channel: int | None,
+    scorer: Scorer,
+    config: SpeechConfig,
+    progress: SecondsDone | None = None,
+    tally: SpeechTally | None = None,
+) -> Iterator[list[SpeechSegment]]:
+    """Yield, for each chunk that is scored, the segments of :func:`speech_segments` that it settles, often none."""
     info = audio_info(path)
     store = _SampleStore(scorer.frames)
     read = stream_audio(path, max(1, round(READ_SECS * info.sample_rate_hz)), channel)
@@ -126,15 +139,15 @@ def speech_segments(
         scores = np.concatenate([scores, chunk])
         labels = decisions.push(chunk)
         found, scores = segmenter.push(labels, scores[: len(labels)]), scores[len(labels) :]
-        yield from map(store.cut, found)
-        store.forget(segmenter.needed_from)
         _count(tally, segmenter, secs)
+        yield [store.cut(segment) for segment in found]
+        store.forget(segmenter.needed_from)
     labels = decisions.finish()
     found = [*segmenter.push(labels, scores), *segmenter.finish()]
     store.num_frames = segmenter.num_frames
-    yield from map(store.cut, found)
     _count(tally, segmenter, secs)
     tally.secs = info.duration_secs
+    yield [store.cut(segment) for segment in found]
 
 
 def _count(tally: SpeechTally, segmenter: Segmenter, secs: float) -> None:

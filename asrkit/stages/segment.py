@@ -17,7 +17,7 @@ from asrkit.data.datadir import DataDir, Utterance
 from asrkit.features.speech_segments import CuttingConfig
 from asrkit.lang.silence import SILENCE_FILE
 from asrkit.stages.acoustic import LANG_FILES, model_files
-from asrkit.stages.long_recordings import SpeechConfig, SpeechTally, speech_segments
+from asrkit.stages.long_recordings import SpeechConfig, SpeechTally, segments_by_chunk
 from asrkit.stages.record import (
     Failure,
     RunOptions,
@@ -155,18 +155,17 @@ class _SpeechFinder:
                 tally, reason, before = SpeechTally(), None, 0.0
                 try:
                     scorer = self._scorer(audio_info(path).sample_rate_hz)
-                    for one in speech_segments(path, None, scorer, self._config, tally=tally):
-                        bounds.append((one.start_secs, one.end_secs))
-                        yield one.end_secs - before
-                        before = one.end_secs
+                    for segments in segments_by_chunk(path, None, scorer, self._config, tally=tally):
+                        bounds += [(one.start_secs, one.end_secs) for one in segments]
+                        yield tally.secs - before
+                        before = tally.secs
                 except AsrkitError as error:
                     reason = str(error)
                 found.append(FoundSpeech(key, tuple(bounds), tally, reason))
-                yield tally.secs - before
 
     def _scorer(self, rate_hz: int) -> Scorer:
-        # A model has one sample rate; energies are looked at as they were recorded.
-        return _load_scorer(self._model, self._config, 0 if self._model is not None else rate_hz)
+        # A model has a sample rate of its own; energies are looked at as they were recorded.
+        return _load_scorer(self._model, self._config, rate_hz if self._model is None else 0)
 
 
 @functools.lru_cache(maxsize=4)

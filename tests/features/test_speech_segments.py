@@ -134,6 +134,7 @@ def test_blocks_give_the_segments_of_the_whole(
         ({"padding_secs": 0.3}, "min_pause_secs"),
         ({"max_secs": 5.0}, "max_secs"),
         ({"cut_secs": 1.0}, "cut_secs"),
+        ({"max_secs": 2.0, "cut_secs": 0.9, "min_pause_secs": 2.0, "overlap_secs": 0.0}, "max_secs"),
         ({"overlap_secs": -1.0}, "overlap_secs"),
         ({"min_pause_secs": 0.0, "padding_secs": 0.0}, "min_pause_secs"),
     ],
