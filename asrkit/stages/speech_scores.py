@@ -48,19 +48,24 @@ class ModelSpeechConfig:
     nonspeech_share : float
         Where the model's inputs are normalised by the mean of speaker or utterance: the share of silence in that mean.
         A recording with long pauses would otherwise be normalised unlike the utterances of the training.
+    energy_weight : float
+        Share of the energy's score in the result; 0 leaves it to the model alone. In noise that the model was not
+        trained in, its silence misses much of what the energy still finds.
     """
 
     speech_prior: float = 0.5
     scale: float = 8.0
     nonspeech_share: float = 0.2
+    energy_weight: float = 0.25
 
     def __post_init__(self) -> None:
         if not 0 < self.speech_prior < 1:
             raise ConfigError(f"speech_prior is {self.speech_prior:g}, expected a number between 0 and 1")
         if not 0 < self.scale < math.inf:
             raise ConfigError(f"scale is {self.scale:g}, expected a positive number")
-        if not 0 <= self.nonspeech_share <= 1:
-            raise ConfigError(f"nonspeech_share is {self.nonspeech_share:g}, expected 0 to 1")
+        for name in ("nonspeech_share", "energy_weight"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} is {getattr(self, name):g}, expected 0 to 1")
 
 
 class EnergyScorer:
@@ -152,7 +157,9 @@ class ModelScorer:
             inputs = self._inputs(window, energy > 0)
             loglikes = self._gmms.loglikes(inputs, self._pdf_ids)
             odds = log_odds(loglikes, self._num_speech, self._config.speech_prior)
-            yield np.clip(odds / np.float32(self._config.scale), -1.0, 1.0)
+            own = np.clip(odds / np.float32(self._config.scale), -1.0, 1.0)
+            weight = np.float32(self._config.energy_weight)
+            yield (1 - weight) * own + weight * energy[window.first : window.last]
 
     @property
     def _normalises(self) -> bool:

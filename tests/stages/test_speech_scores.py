@@ -104,7 +104,7 @@ def test_odds_are_those_of_bayes() -> None:
 @pytest.mark.parametrize("cmvn", ["speaker", "utterance", "none"])
 def test_planted_speech_is_found_whatever_the_pauses(tmp_path: Path, cmvn: str) -> None:
     folder = make_model(tmp_path, PipelineConfig(cmvn=cmvn, delta_order=1))  # type: ignore[arg-type]
-    scorer = ModelScorer(load_acoustic_model(folder), ModelSpeechConfig(), ENERGY)
+    scorer = ModelScorer(load_acoustic_model(folder), ModelSpeechConfig(energy_weight=0.0), ENERGY)
     for bursts in (((1.0, 2.5), (3.5, 5.5), (7.0, 8.0)), ((20.0, 22.0),), ((0.2, 19.5), (20.2, 39.7))):
         samples, labels = planted(30.0, 3, 40.0, bursts)
         found = scores(scorer, samples)
@@ -113,8 +113,8 @@ def test_planted_speech_is_found_whatever_the_pauses(tmp_path: Path, cmvn: str) 
 
 def test_a_wrong_share_of_silence_is_what_the_mean_of_a_recording_has(model: AcousticModel) -> None:
     samples, labels = planted(30.0, 3, 40.0, ((20.0, 22.0),))
-    right = scores(ModelScorer(model, ModelSpeechConfig(), ENERGY), samples)
-    wrong = scores(ModelScorer(model, ModelSpeechConfig(nonspeech_share=0.95), ENERGY), samples)
+    right = scores(ModelScorer(model, ModelSpeechConfig(energy_weight=0.0), ENERGY), samples)
+    wrong = scores(ModelScorer(model, ModelSpeechConfig(nonspeech_share=0.95, energy_weight=0.0), ENERGY), samples)
     errors = [float(((found > 0) != labels[: len(found)]).mean()) for found in (right, wrong)]
     assert errors[1] > errors[0]
 
@@ -129,6 +129,14 @@ def test_blocks_give_the_scores_of_the_whole(model: AcousticModel, kind: str) ->
     assert len(whole) == FrontEnd(scorer.frames).num_frames(len(samples))
     for block in (1600, 77_777):
         np.testing.assert_array_equal(scores(scorer, samples, block), whole)
+
+
+def test_the_energy_has_its_share(model: AcousticModel) -> None:
+    samples, _ = planted(100.0, 5)
+    energy = scores(EnergyScorer(ENERGY, FrontEndConfig()), samples)
+    alone, mixed = (scores(ModelScorer(model, ModelSpeechConfig(energy_weight=w), ENERGY), samples) for w in (0, 0.25))
+    np.testing.assert_allclose(mixed, 0.75 * alone + 0.25 * energy, atol=1e-6)
+    assert np.abs(mixed - alone).max() > 0.05
 
 
 def test_silence_of_any_kind_is_no_speech(model: AcousticModel) -> None:
@@ -146,6 +154,6 @@ def test_models_that_cannot_tell_are_refused(tmp_path: Path) -> None:
         load_scorer(folder, ModelSpeechConfig(), ENERGY, 0)
     with pytest.raises(ModelError, match="no such model directory"):
         load_scorer(tmp_path / "absent", ModelSpeechConfig(), ENERGY, 0)
-    for wrong in ({"speech_prior": 0.0}, {"scale": 0.0}, {"nonspeech_share": 1.5}):
+    for wrong in ({"speech_prior": 0.0}, {"scale": 0.0}, {"nonspeech_share": 1.5}, {"energy_weight": -0.1}):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             ModelSpeechConfig(**wrong)
