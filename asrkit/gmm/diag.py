@@ -153,6 +153,42 @@ class DiagGmms:
             out[start : start + FRAMES_AT_ONCE] = result[first:last]
         return out
 
+    def pair_loglikes(self, features: FloatArray, frame_index: IntArray, pdf_ids: IntArray) -> FloatArray:
+        """Return the log-likelihoods of single pairs of a frame and a pdf, where few of all pairs are wanted.
+
+        Parameters
+        ----------
+        features : float32, shape (num_frames, dim)
+        frame_index, pdf_ids : int32, shape (n,)
+            0-based.
+
+        Returns
+        -------
+        float32, shape (n,)
+            Natural log; to float32's precision what :meth:`loglikes` gives.
+
+        Raises
+        ------
+        ModelError
+            The features have another dimension than the model, or there is no such frame or pdf.
+        """
+        from asrkit.gmm.kernels import pair_loglikes
+
+        self.check_features(features)
+        for what, ids, number in (("frame", frame_index, len(features)), ("pdf", pdf_ids, self.num_pdfs)):
+            if len(ids) and not 0 <= ids.min() <= ids.max() < number:
+                raise ModelError(f"{what}s from {ids.min()} to {ids.max()}, there are {number} (0-based)")
+        out = np.empty(len(frame_index), dtype=np.float32)
+        pair_loglikes(
+            np.ascontiguousarray(features, np.float32),
+            *self.precision_form,
+            self.offsets,
+            np.ascontiguousarray(frame_index, np.int32),
+            np.ascontiguousarray(pdf_ids, np.int32),
+            out,
+        )
+        return out
+
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays to be stored (see :func:`asrkit.core.container.save_model`)."""
         return {f"gmm.{name}": getattr(self, name) for name in ("weights", "means", "variances", "offsets")}

@@ -116,3 +116,33 @@ def mixture_sums(  # type: ignore[no-untyped-def]
                 first[g, d] += posterior * x
                 second[g, d] += posterior * (x * x)
     return loglike
+
+
+@njit(
+    types.void(_ROWS, _ROWS, _ROWS, _FLOAT64, _INT32, _INT32, _INT32, types.float32[::1]),
+    cache=True,
+    nogil=True,
+    fastmath={"contract", "reassoc"},
+)
+def pair_loglikes(features, means, precisions, constants, offsets, frame_index, pdf_ids, out):  # type: ignore[no-untyped-def]
+    """Fill in the log-likelihood of frame ``frame_index[n]`` under pdf ``pdf_ids[n]``.
+
+    ``constants`` is the log density at the mean, mixture weight included.
+    """
+    dim = features.shape[1]
+    for n in range(len(frame_index)):
+        t = frame_index[n]
+        largest = -np.inf
+        total = 0.0
+        for g in range(offsets[pdf_ids[n]], offsets[pdf_ids[n] + 1]):
+            distance = np.float32(0.0)
+            for d in range(dim):
+                apart = features[t, d] - means[g, d]
+                distance += apart * apart * precisions[g, d]
+            score = constants[g] - 0.5 * distance
+            if score > largest:
+                total = total * math.exp(largest - score) + 1.0
+                largest = score
+            elif score > -np.inf:
+                total += math.exp(score - largest)
+        out[n] = largest + math.log(total) if total > 0.0 else -np.inf

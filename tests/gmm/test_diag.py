@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -105,3 +107,18 @@ def test_a_variance_of_zero_is_refused() -> None:
             np.zeros((1, 2), np.float32),
             np.array([0, 1], np.int32),
         )
+
+
+def test_single_pairs_are_those_of_the_whole_matrix() -> None:
+    rng = np.random.default_rng(8)
+    gmms = random_gmms(rng)
+    gmms = replace(gmms, weights=np.where(np.arange(gmms.num_gaussians) == 1, 0, gmms.weights).astype(np.float32))
+    features = (30 * rng.normal(size=(20, gmms.dim))).astype(np.float32)
+    frames, pdfs = rng.integers(0, 20, 50).astype(np.int32), rng.integers(0, 3, 50).astype(np.int32)
+    whole = gmms.loglikes(features)
+    np.testing.assert_allclose(gmms.pair_loglikes(features, frames, pdfs), whole[frames, pdfs], rtol=1e-4)
+    for bad in ((frames + 20, pdfs), (frames, pdfs + 3), (frames - 20, pdfs)):
+        with pytest.raises(ModelError, match="there are"):
+            gmms.pair_loglikes(features, *bad)
+    with pytest.raises(ModelError, match="columns"):
+        gmms.pair_loglikes(features[:, 1:], frames, pdfs)
