@@ -205,6 +205,27 @@ def align(
     return NoPath(explain_failure(graph, arc_pdf, loglikes))
 
 
+def labels_logprob(graph: StateGraph, label_logprob: NDArray[np.floating[Any]], labels: NDArray[np.int32]) -> float:
+    """Return the best log weight of the paths that have given labels, acoustics aside; -inf if there are none.
+
+    Parameters
+    ----------
+    label_logprob : (L + 1,) float32 or float64
+        As :func:`align` takes it.
+    labels : (T,) int32
+        1-based.
+    """
+    known, columns = np.unique(graph.arc_label, return_inverse=True)
+    places = np.searchsorted(known, labels)
+    if not len(labels) or places.max(initial=0) >= len(known) or not np.array_equal(known[places], labels):
+        return -math.inf
+    only = np.full((len(labels), len(known)), -np.inf, dtype=np.float32)
+    only[np.arange(len(labels)), places] = 0.0
+    arc_logprob = graph.arc_logprob + label_logprob[graph.arc_label].astype(np.float64)
+    path = viterbi(graph, columns.astype(np.int32), arc_logprob, only)
+    return -math.inf if path is None else path.score
+
+
 def explain_failure(graph: StateGraph, arc_pdf: NDArray[np.int32], loglikes: NDArray[np.float32]) -> str:
     """Say in words why no path of ``len(loglikes)`` frames leads through the graph."""
     num_frames = len(loglikes)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from asrkit.core.errors import ConfigError, ModelError
 from asrkit.hmm.state_graph import StateGraph
-from asrkit.hmm.viterbi import AlignConfig, Alignment, NoPath, align, viterbi
+from asrkit.hmm.viterbi import AlignConfig, Alignment, NoPath, align, labels_logprob, viterbi
 from tests.oracles import best_score, enumerate_scores, left_to_right_graph, path_score, random_graph
 
 SCORE_TOLERANCE = 1e-9
@@ -259,3 +259,23 @@ def test_the_configuration_is_checked() -> None:
     for bad in ({"acoustic_scale": 0.0}, {"beam": 0.0}, {"beam": 50.0}, {"acoustic_scale": math.nan}):
         with pytest.raises(ConfigError, match="expected"):
             AlignConfig(**bad)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10**6), num_frames=st.integers(1, 4))
+def test_labels_have_the_weight_of_their_best_path(seed: int, num_frames: int) -> None:
+    graph, *_ = _problem(seed, num_arcs=9)
+    label_logprob = np.random.default_rng(seed).normal(-1, 1, 8)
+    arc_pdf = np.zeros(graph.num_arcs, np.int32)
+    arc_logprob = graph.arc_logprob + label_logprob[graph.arc_label]
+    best: dict[tuple[int, ...], float] = {}
+    silent = np.zeros((num_frames, 1), np.float32)
+    for arcs, score in enumerate_scores(graph, arc_pdf, arc_logprob, silent).items():
+        labels = tuple(graph.arc_label[list(arcs)].tolist())
+        best[labels] = max(best.get(labels, -math.inf), score)
+    for labels, score in best.items():
+        found = labels_logprob(graph, label_logprob, np.array(labels, np.int32))
+        assert found == pytest.approx(score, abs=1e-6)
+    for absent in ([1] * num_frames, [7] * num_frames, []):
+        if tuple(absent) not in best:
+            assert labels_logprob(graph, label_logprob, np.array(absent, np.int32)) == -math.inf
