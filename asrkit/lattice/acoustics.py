@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,29 +18,25 @@ def frames_of_tids(lattice: Lattice) -> IntArray:
     return frames
 
 
-def rescored(lattice: Lattice, loglikes: NDArray[np.float32], columns: NDArray[np.integer[Any]]) -> Lattice:
+def rescored(lattice: Lattice, loglikes: NDArray[np.float32]) -> Lattice:
     """Return the lattice with acoustic costs of these log-likelihoods (Kaldi's gmm-rescore-lattice).
 
     Parameters
     ----------
-    loglikes : float32, shape (num_frames, n)
-        Natural log, not scaled; finite wherever a path of the lattice passes.
-    columns : int, shape (num_transition_ids + 1,)
-        Column of ``loglikes`` that each transition_id emits with.
+    loglikes : float32, shape (len(lattice.tids),)
+        Of each of ``lattice.tids`` at its frame (see :func:`frames_of_tids`), natural log, not scaled, finite.
 
     Raises
     ------
     ModelError
-        Lattice and log-likelihoods have different numbers of frames, or a path is impossible.
+        There are more or fewer of them, or a path is impossible.
     """
-    if len(loglikes) != lattice.num_frames:
-        raise ModelError(f"a lattice of {lattice.num_frames} frames, and log-likelihoods of {len(loglikes)}")
-    costs = -loglikes[frames_of_tids(lattice), columns[lattice.tids]].astype(np.float64)
-    if not np.isfinite(costs).all():
+    if loglikes.shape != lattice.tids.shape:
+        raise ModelError(f"a lattice of {len(lattice.tids)} transition_ids, and {len(loglikes)} log-likelihoods")
+    if not np.isfinite(loglikes).all():
         raise ModelError("a path of the lattice has no likelihood", remedy="are there NaN or infinite features?")
     spans = lattice.num_tids > 0
-    acoustic = np.zeros(lattice.num_arcs)
-    if len(costs):
-        acoustic[spans] = np.add.reduceat(costs, lattice.tid_offsets[:-1][spans])
-    finals = np.where(lattice.is_final, 0.0, np.inf)
-    return replace(lattice, acoustic_costs=acoustic, final_acoustic_costs=finals)
+    costs = np.zeros(lattice.num_arcs)
+    if spans.any():
+        costs[spans] = np.add.reduceat(-loglikes.astype(np.float64), lattice.tid_offsets[:-1][spans])
+    return replace(lattice, acoustic_costs=costs, final_acoustic_costs=np.where(lattice.is_final, 0.0, np.inf))

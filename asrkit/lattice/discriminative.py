@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -61,32 +61,43 @@ def reference_logprob(lattice: Lattice, reference: Reference, scales: LatticeSca
 
     Natural log, scaled; -inf where the lattice has no such path.
     """
-    words, tids = reference.words.tolist(), reference.tids.tolist()
-    offsets, lattice_words, destinations = lattice.offsets, lattice.words, lattice.destinations
-    costs, ends, frames = lattice.arc_costs(scales), lattice.final_costs(scales), lattice.state_frames
+    length = len(reference.tids)
+    frames = frames_of_tids(lattice)
+    if len(frames) and frames.max() >= length:
+        return -math.inf
+    wrong = lattice.tids != reference.tids[frames]
+    fits = np.bincount(np.repeat(np.arange(lattice.num_arcs), lattice.num_tids)[wrong], minlength=lattice.num_arcs) == 0
+    words, whole = reference.words.tolist(), lattice.state_frames == length
+    fits &= np.isin(lattice.words, [0, *words])
+    arcs = np.flatnonzero(fits)
+    offsets = np.searchsorted(arcs, lattice.offsets).tolist()
+    own_words, destinations = lattice.words[arcs].tolist(), lattice.destinations[arcs].tolist()
+    costs, ends = lattice.arc_costs(scales)[arcs].tolist(), lattice.final_costs(scales)
     # By state the number of words so far -> log weight; a higher state is never followed by a lower one.
-    scores: dict[int, dict[int, float]] = defaultdict(dict)
-    scores[0][0] = 0.0
-    total = -np.inf
+    scores: dict[int, dict[int, float]] = {0: {0: 0.0}}
     waiting = [0]
+    total = -math.inf
     while waiting:
         state = heapq.heappop(waiting)
-        for so_far, score in scores.pop(state).items():
-            frame = int(frames[state])
-            if frame == len(tids) and so_far == len(words) and ends[state] < np.inf:
-                total = float(np.logaddexp(total, score - ends[state]))
-            for arc in range(offsets[state], offsets[state + 1]):
-                own, word = lattice.arc_tids(arc), int(lattice_words[arc])
-                if own.tolist() != tids[frame : frame + len(own)]:
-                    continue
+        here = scores.pop(state)
+        if len(words) in here and whole[state]:
+            total = _log_add(total, here[len(words)] - float(ends[state]))
+        for arc in range(offsets[state], offsets[state + 1]):
+            target, word = destinations[arc], own_words[arc]
+            for so_far, score in here.items():
                 if word and (so_far == len(words) or words[so_far] != word):
                     continue
-                target, count = int(destinations[arc]), so_far + (word != 0)
                 if target not in scores:
                     heapq.heappush(waiting, target)
-                reached = scores[target]
-                reached[count] = float(np.logaddexp(reached.get(count, -np.inf), score - costs[arc]))
+                    scores[target] = {}
+                reached, count = scores[target], so_far + (word != 0)
+                reached[count] = _log_add(reached.get(count, -math.inf), score - costs[arc])
     return total
+
+
+def _log_add(first: float, second: float) -> float:
+    high, low = max(first, second), min(first, second)
+    return high if low == -math.inf else high + math.log1p(math.exp(low - high))
 
 
 def with_reference(lattice: Lattice, reference: Reference, graph_cost: float, acoustic_cost: float) -> Lattice:

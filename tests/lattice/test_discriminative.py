@@ -70,7 +70,7 @@ def arc_posteriors(lattice: Lattice) -> np.ndarray:
 def test_rescoring_gives_every_path_the_loglikes_of_its_frames(seed: int) -> None:
     lattice = make(seed)
     loglikes = np.random.default_rng(seed).normal(-50, 10, (4, TRANSITIONS.num_pdfs)).astype(np.float32)
-    changed = rescored(lattice, loglikes, TRANSITIONS.tid_to_pdf)
+    changed = rescored(lattice, loglikes[frames_of_tids(lattice), TRANSITIONS.tid_to_pdf[lattice.tids]])
     before, after = list(all_paths(lattice)), list(all_paths(changed))
     assert [(p.words, p.tids) for p in before] == [(p.words, p.tids) for p in after]
     for old, new in zip(before, after, strict=True):
@@ -81,12 +81,12 @@ def test_rescoring_gives_every_path_the_loglikes_of_its_frames(seed: int) -> Non
 
 def test_rescoring_refuses_other_lengths_and_impossible_paths() -> None:
     lattice = make(0)
-    loglikes = np.full((4, TRANSITIONS.num_pdfs), -1.0, np.float32)
-    with pytest.raises(ModelError, match="4 frames, and log-likelihoods of 3"):
-        rescored(lattice, loglikes[:3], TRANSITIONS.tid_to_pdf)
-    loglikes[:, TRANSITIONS.tid_to_pdf[lattice.tids[0]]] = np.nan
+    loglikes = np.full(len(lattice.tids), -1.0, np.float32)
+    with pytest.raises(ModelError, match=f"{len(loglikes)} transition_ids, and {len(loglikes) - 1} log-likelihoods"):
+        rescored(lattice, loglikes[1:])
+    loglikes[2] = np.nan
     with pytest.raises(ModelError, match="no likelihood"):
-        rescored(lattice, loglikes, TRANSITIONS.tid_to_pdf)
+        rescored(lattice, loglikes)
 
 
 @settings(max_examples=60, deadline=None)
