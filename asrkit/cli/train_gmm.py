@@ -11,6 +11,7 @@ from asrkit.cli.options import stage_command
 from asrkit.stages.record import RunOptions, StageReport
 from asrkit.stages.train_deltas import DeltasConfig
 from asrkit.stages.train_lda_mllt import LdaMlltConfig
+from asrkit.stages.train_mmi import MmiConfig
 from asrkit.stages.train_mono import MonoConfig
 from asrkit.stages.train_sat import SatConfig
 
@@ -69,3 +70,27 @@ def sat(data: Path, lang: Path, previous: Path, out: Path, config: Any, options:
     from asrkit.stages.train_sat import train_sat
 
     return train_sat(data, lang, previous, out, config, options)
+
+
+@command.command()
+@stage_command(MmiConfig)
+@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("lang", type=click.Path(path_type=Path))
+@click.argument("previous", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--lm", type=click.Path(path_type=Path), help="ARPA file of what might be said [the transcripts' words].")
+@click.option("--denominators", type=click.Path(path_type=Path), help="Directory of the lattices [OUT/denominators].")
+def mmi(
+    data: Path,
+    lang: Path,
+    previous: Path,
+    out: Path,
+    lm: Path | None,
+    denominators: Path | None,
+    config: Any,
+    options: RunOptions,
+) -> StageReport:
+    """Discriminative (MMI, boosted MMI): the model PREVIOUS is drawn to what was said, away from what it confuses."""
+    from asrkit.stages.train_mmi import train_mmi
+
+    return train_mmi(data, lang, previous, out, config, options, lm, denominators)

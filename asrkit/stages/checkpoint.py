@@ -31,11 +31,14 @@ class Checkpoint:
         The model directory.
     key : str
         What the training is (:func:`training_key`); a checkpoint of another one is ignored.
+    report_type : type
+        Of the iterations' reports.
     """
 
-    def __init__(self, folder: Path, key: str) -> None:
+    def __init__(self, folder: Path, key: str, report_type: type[IterationReport] = IterationReport) -> None:
         self.folder = folder / "checkpoint"
         self.key = key
+        self.report_type = report_type
         self._own = False  # whether what lies there is of this training, and sound
 
     def load(self) -> EmState | None:
@@ -50,7 +53,7 @@ class Checkpoint:
             model = GmmHmm.load(self.folder / str(iteration), self.folder)
             alignments = ArchiveReader(self.folder / str(iteration) / "ali.scp")
             transforms = ArchiveReader(self.folder / str(iteration) / "trans.scp")
-            reports = tuple(IterationReport(**row) for row in state["reports"])
+            reports = tuple(self.report_type(**row) for row in state["reports"])
             loaded = EmState(
                 iteration,
                 model,
