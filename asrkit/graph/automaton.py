@@ -17,6 +17,7 @@ from asrkit.graph.fst import FstArrays, read_fst
 if TYPE_CHECKING:
     from asrkit.graph.automaton_kernels import NgramArrays
 
+MOST_WORDS = 1 << 24
 _REMEDY = "build it again with `asrkit make-graph`"
 
 
@@ -71,6 +72,10 @@ class NgramAutomaton:
             It is no n-gram model: two arcs of a state have the same word, or a state backs off twice, or not to a
             state of lower number.
         """
+        if grammar.olabel.max(initial=0) >= MOST_WORDS:
+            raise GraphError(
+                f"word ids up to {grammar.olabel.max()}, expected less than {MOST_WORDS}", where=where, remedy=_REMEDY
+            )
         back = grammar.olabel == 0
         sources = grammar.sources()
         states = sources[back]

@@ -11,11 +11,14 @@ from typing import Any
 
 from asrkit.core.errors import FormatError, GraphError
 from asrkit.core.files import read_json, write_json
+from asrkit.graph.automaton import NgramAutomaton
 from asrkit.graph.fst import FstArrays, write_fst
 from asrkit.hmm.transitions import TransitionModel
 from asrkit.hmm.tree import ContextTree
 from asrkit.lang.langdir import Lang
 from asrkit.lang.symbols import SymbolTable
+
+DIFFERENCE = "difference.fst"
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,18 @@ def load_graph_info(path: Path | str) -> GraphInfo:
 def load_words(path: Path | str) -> SymbolTable:
     """Read the words that a graph directory's output labels stand for."""
     return SymbolTable.load(Path(path) / "words.txt")
+
+
+def load_difference(path: Path | str) -> NgramAutomaton | None:
+    """Read what a graph made with ``--on-the-fly`` lacks of its language model; None for any other graph.
+
+    Raises
+    ------
+    GraphError, FormatError
+        It is not a graph directory, or damaged.
+    """
+    path = Path(path)
+    return NgramAutomaton.load(path / DIFFERENCE) if load_graph_info(path).described.get("on_the_fly") else None
 
 
 def check_graph_fits(path: Path | str, tree: ContextTree, transitions: TransitionModel) -> None:

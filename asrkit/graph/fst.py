@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from asrkit.core.errors import GraphError
 from asrkit.core.files import whole_file
-from asrkit.graph.arrays import load_graph
+from asrkit.graph.arrays import GraphArrays, load_graph
 
 _MAGIC = 2125659606
 _EXPANDED = 1
@@ -141,7 +141,11 @@ def from_openfst(fst: Any) -> FstArrays:
 
 def read_fst(path: Path | str) -> FstArrays:
     """Read an OpenFst file of type ``const`` or ``vector``; see :func:`asrkit.graph.arrays.load_graph`."""
-    graph = load_graph(path)
+    return from_graph(load_graph(path))
+
+
+def from_graph(graph: GraphArrays) -> FstArrays:
+    """Return a graph as columns of their own."""
     ilabel, olabel, dst = (
         np.ascontiguousarray(column) for column in (graph.ilabels, graph.olabels, graph.destinations)
     )

@@ -18,7 +18,8 @@ from asrkit.features.pipeline import INPUTS_FILE, FeaturePipeline, PipelineConfi
 from asrkit.gmm.diag import DiagGmms
 from asrkit.gmm.model import GmmHmm
 from asrkit.graph.arrays import GraphArrays, load_graph
-from asrkit.graph.directory import check_graph_fits, load_graph_info, load_words
+from asrkit.graph.automaton import NgramAutomaton
+from asrkit.graph.directory import check_graph_fits, load_difference, load_graph_info, load_words
 from asrkit.graph.hclg import GraphConfig
 from asrkit.lang.g2p import G2p
 from asrkit.lang.langdir import Lang
@@ -108,6 +109,7 @@ def load_model_folders(
     language_model: Callable[[], NgramModel] | None = None,
     g2p: Callable[[], G2p] | None = None,
     licence: str = "",
+    difference: NgramAutomaton | None = None,
 ) -> RecognizerModel:
     """Put a model directory and a graph directory together.
 
@@ -117,6 +119,8 @@ def load_model_folders(
         Lang directory of the graph; by default the model's own where it has the graph's words.
     hclg : GraphArrays, optional
         Instead of the graph directory's.
+    difference : NgramAutomaton, optional
+        What the search adds to it, instead of the graph directory's (see `asrkit make-graph --on-the-fly`).
 
     Raises
     ------
@@ -141,6 +145,7 @@ def load_model_folders(
     arrays = load_graph(graph / "HCLG.fst") if hclg is None else hclg
     if arrays.olabels.max(initial=0) >= len(words):
         raise GraphError(f"HCLG.fst has words that words.txt of {len(words)} words does not", where=graph)
+    difference = load_difference(graph) if difference is None else difference
     described = load_graph_info(graph).described.get("config", {})
     scales = {key: described[key] for key in ("transition_scale", "self_loop_scale") if key in described}
     if lang is None:
@@ -152,7 +157,7 @@ def load_model_folders(
         front_end,
         pipeline,
         acoustic,
-        SearchGraph(arrays, acoustic.transitions.tid_to_pdf, acoustic.transitions.num_pdfs),
+        SearchGraph(arrays, acoustic.transitions.tid_to_pdf, acoustic.transitions.num_pdfs, difference),
         words,
         load_word_times(graph, model, acoustic.transitions),
         from_mapping(GraphConfig, scales, str(graph / "graph.json")),

@@ -16,6 +16,9 @@ from asrkit.core.errors import AsrkitError, FormatError, ModelError
 from asrkit.core.files import read_json
 from asrkit.features.cmvn import CmvnStats
 from asrkit.graph.arrays import parse_graph
+from asrkit.graph.automaton import NgramAutomaton
+from asrkit.graph.directory import DIFFERENCE
+from asrkit.graph.fst import from_graph
 from asrkit.lang.g2p import G2p
 from asrkit.lm.arpa import read_arpa
 from asrkit.lm.model import NgramModel
@@ -24,7 +27,7 @@ from asrkit.recognizer.model import RecognizerModel, load_model_folders, read_pr
 
 KIND = "recognizer"
 
-HCLG = "graph/HCLG.fst"
+HCLG, REST = "graph/HCLG.fst", f"graph/{DIFFERENCE}"
 GRAPH_FILES = ("words.txt", "phones.txt", "graph.json", "lexicon.txt")
 MODEL_FILES = ("model.safetensors", "tree.json", "topology.json", "frontend.json", "pipeline.json")
 LANG_FILES = ("phones.txt", "words.txt", "lexicon.txt", "lang.json", "silence.txt")
@@ -40,7 +43,7 @@ _SMALL = frozenset(
         LICENCE,
     }
 )
-_KNOWN = _SMALL | {HCLG, LM, G2P}
+_KNOWN = _SMALL | {HCLG, REST, LM, G2P}
 _REQUIRED = frozenset([HCLG, ABOUT, *(f"model/{name}" for name in MODEL_FILES), "lang/lexicon.txt"]) | {
     f"graph/{name}" for name in GRAPH_FILES[:3]
 }
@@ -72,6 +75,8 @@ def write_package(
         Bytes of each member.
     """
     members: dict[str, Path | bytes] = {HCLG: graph / "HCLG.fst"}
+    if (graph / DIFFERENCE).exists():
+        members[REST] = graph / DIFFERENCE
     about = {"config": to_mapping(config), "name": model.resolve().name}
     members[ABOUT] = json.dumps(about, indent=1).encode()
     for folder, source, names in (
@@ -127,6 +132,7 @@ def load_package(path: Path | str) -> RecognizerModel:
             functools.partial(_read_lm, bundle) if LM in bundle.members else None,
             functools.partial(_read_g2p, bundle) if G2P in bundle.members else None,
             licence.read_text("utf-8", "replace") if licence.exists() else "",
+            _read_difference(bundle) if REST in bundle.members else None,
         )
 
 
@@ -163,6 +169,11 @@ def _check_members(bundle: Bundle) -> None:
     if unknown or absent:
         what = f"{unknown[0]} is unknown in a model file" if unknown else f"{absent[0]} is missing"
         raise ModelError(what, where=bundle.path, remedy=remedy)
+
+
+def _read_difference(bundle: Bundle) -> NgramAutomaton:
+    where = Path(f"{bundle.path}:{REST}")
+    return NgramAutomaton.from_fst(from_graph(parse_graph(bundle.read(REST), where)), where)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from asrkit.data.datadir import DataDir
 from asrkit.decode.config import SearchConfig
 from asrkit.decode.times import WordTimes, load_word_times
 from asrkit.graph.arrays import load_graph
-from asrkit.graph.directory import check_graph_fits, load_words
+from asrkit.graph.directory import DIFFERENCE, check_graph_fits, load_difference, load_words
 from asrkit.score.sweep import Setting, read_best
 from asrkit.stages.acoustic import data_files, load_acoustic_model, model_files
 from asrkit.stages.adaptation import TRANSFORM_FILES, AdaptationConfig, is_speaker_adaptive
@@ -32,7 +32,7 @@ log = logging.getLogger("asrkit")
 
 NUM_NAMED = 10
 LATTICES = ("lat.scp", "lat.ark")
-GRAPH_FILES = ("HCLG.fst", "words.txt", "phones.txt", "lexicon.txt", "graph.json")
+GRAPH_FILES = ("HCLG.fst", "words.txt", "phones.txt", "lexicon.txt", "graph.json", DIFFERENCE)
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,8 @@ def _decode(
         for key in data.utterances
         if key not in features
     ]
-    search_graph = SearchGraph(graph, model.transitions.tid_to_pdf, model.transitions.num_pdfs)
+    lm = load_difference(graph_path)
+    search_graph = SearchGraph(graph, model.transitions.tid_to_pdf, model.transitions.num_pdfs, lm)
     scorer: Scorer = model
     adapted: AdaptedInputs | None = None
     if model.model.alignment_gmms is not None:

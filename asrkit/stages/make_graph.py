@@ -1,4 +1,9 @@
-"""The stage of `asrkit make-graph`: from lang directory, language model and acoustic model to HCLG."""
+"""The stage of `asrkit make-graph`: from lang directory, language model and acoustic model to HCLG.
+
+A graph of an n-gram model can be made in two ways. *Static*: HCLG holds the model. *On the fly*: HCLG holds a bigram
+pruned from it, and what the full model costs more stands in ``difference.fst``, which the search composes with HCLG as
+it goes. The second takes a fraction of the memory, and more time for the search.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +14,12 @@ from pathlib import Path
 from typing import Literal
 
 from asrkit.core.config import to_mapping
-from asrkit.core.errors import FormatError, ModelError
-from asrkit.graph.directory import save_graph
-from asrkit.graph.grammar_fst import Grammar, acceptor_grammar, ngram_grammar
+from asrkit.core.errors import ConfigError, FormatError, ModelError
+from asrkit.graph.automaton import NgramAutomaton
+from asrkit.graph.difference import difference
+from asrkit.graph.directory import DIFFERENCE, save_graph
+from asrkit.graph.fst import write_fst
+from asrkit.graph.grammar_fst import BACKOFF, Grammar, acceptor_grammar, ngram_grammar
 from asrkit.graph.hclg import GraphConfig, compile_hclg
 from asrkit.hmm.transitions import TransitionModel
 from asrkit.lang.langdir import Lang
@@ -19,6 +27,7 @@ from asrkit.lang.silence import SILENCE_FILE
 from asrkit.lang.symbols import SymbolTable
 from asrkit.lm.arpa import read_arpa
 from asrkit.lm.grammar import read_grammar
+from asrkit.lm.lookahead import lookahead_model
 from asrkit.stages.acoustic import copy_file, load_transition_model
 from asrkit.stages.record import RunOptions, StageReport, StageResult, run_stage
 
@@ -41,9 +50,21 @@ class MakeGraphConfig(GraphConfig):
     kind : {'auto', 'arpa', 'grammar'}
         'auto': ``.arpa`` and ``.arpa.gz`` (or any other ``.gz``) are n-gram models, all else is a grammar or a
         list of phrases.
+    on_the_fly : bool
+        Keep the n-gram model out of HCLG, and let the search add it.
+    lookahead_threshold : float
+        How far the bigram that HCLG holds then is pruned, as in `asrkit train-lm prune`; inf: to unigrams. The smaller
+        it is, the larger the graph, and the better the search knows early where words lead.
     """
 
     kind: Kind = "auto"
+    on_the_fly: bool = False
+    lookahead_threshold: float = 1e-7
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.lookahead_threshold > 0:
+            raise ConfigError(f"lookahead_threshold is {self.lookahead_threshold}, expected a number above 0")
 
 
 def make_graph(
@@ -79,7 +100,17 @@ def make_graph(
         lang = Lang.load(lang_path)
         tree, transitions = load_transition_model(model_path)
         check_lang_fits(lang, lang_path, transitions, model_path)
-        grammar = read_language_model(lm_path, lang.words, config.kind)
+        (out / "graph.json").unlink(missing_ok=True)  # killed half-way, this is no graph directory
+        (out / DIFFERENCE).unlink(missing_ok=True)
+        full: dict[str, int] = {}
+        if config.on_the_fly:
+            grammar, rest = split_language_model(lm_path, lang.words, config)
+            out.mkdir(parents=True, exist_ok=True)
+            write_fst(out / DIFFERENCE, rest.to_fst(lang.words.ids[BACKOFF]))
+            full = {"full_states": rest.num_states, "full_ngrams": rest.num_ngrams}
+            del rest
+        else:
+            grammar = read_language_model(lm_path, lang.words, config.kind)
         say_what_was_dropped(grammar, lm_path)
         fst = compile_hclg(lang, grammar.fst, tree, transitions, config)
         described = {
@@ -89,8 +120,8 @@ def make_graph(
             "model": str(model_path),
             "config": to_mapping(config),
             "silence_phones": lang.silence_phones,
+            "on_the_fly": config.on_the_fly,
         }
-        (out / "graph.json").unlink(missing_ok=True)  # killed half-way, this is no graph directory
         copy_file(lang_path / "lexicon.txt", out / "lexicon.txt")
         save_graph(out, fst, lang, tree, transitions, described)
         figures = {
@@ -100,23 +131,47 @@ def make_graph(
             "grammar_arcs": grammar.fst.num_arcs,
             "dropped_words": len(grammar.dropped_words),
             "dropped_ngrams": grammar.dropped_ngrams,
+            **full,
         }
         return StageResult(figures)
 
-    return run_stage(
-        "make-graph", out, inputs, config, [out / name for name in OUTPUTS], options, body, uses_seed=False
-    )
+    outputs = [out / name for name in (*OUTPUTS, *([DIFFERENCE] if config.on_the_fly else []))]
+    return run_stage("make-graph", out, inputs, config, outputs, options, body, uses_seed=False)
 
 
 def read_language_model(path: Path, words: SymbolTable, kind: Kind = "auto") -> Grammar:
     """Read an n-gram model or a grammar as an acceptor of the words of a lang directory."""
-    if not path.is_file():
-        raise FormatError("no such language model file", where=path, remedy="make one with `asrkit train-lm`")
-    if kind == "auto":
-        kind = "arpa" if path.suffix in (".arpa", ".gz", ".lm") else "grammar"
-    if kind == "arpa":
+    if _is_arpa(path, kind):
         return ngram_grammar(read_arpa(path), words)
     return acceptor_grammar(read_grammar(path), words)
+
+
+def split_language_model(path: Path, words: SymbolTable, config: MakeGraphConfig) -> tuple[Grammar, NgramAutomaton]:
+    """Read an n-gram model as a small acceptor for the graph, and what the search adds to it.
+
+    The acceptor says what the lexicon lacks of the whole model.
+
+    Raises
+    ------
+    ConfigError
+        It is no n-gram model.
+    """
+    if not _is_arpa(path, config.kind):
+        raise ConfigError(
+            f"{path} is a grammar or a list of phrases, and only an n-gram model can be composed on the fly",
+            remedy="leave --on-the-fly out",
+        )
+    model = read_arpa(path)
+    full = ngram_grammar(model, words)
+    small = ngram_grammar(lookahead_model(model, config.lookahead_threshold), words)
+    rest = difference(NgramAutomaton.from_fst(full.fst), NgramAutomaton.from_fst(small.fst))
+    return Grammar(small.fst, full.dropped_words, full.dropped_ngrams), rest
+
+
+def _is_arpa(path: Path, kind: Kind) -> bool:
+    if not path.is_file():
+        raise FormatError("no such language model file", where=path, remedy="make one with `asrkit train-lm`")
+    return kind == "arpa" or (kind == "auto" and path.suffix in (".arpa", ".gz", ".lm"))
 
 
 def say_what_was_dropped(grammar: Grammar, path: Path) -> None:

@@ -12,16 +12,22 @@ from click.testing import CliRunner, Result
 
 from asrkit.cli.main import main
 from asrkit.core.files import write_json
+from asrkit.decode.config import SearchConfig
+from asrkit.decode.graph import SearchGraph
+from asrkit.decode.search import BeamSearch
 from asrkit.features.frontend import FrontEndConfig, save_front_end
 from asrkit.gmm.model import GmmHmm
 from asrkit.graph.arrays import load_graph
-from asrkit.graph.directory import check_graph_fits, load_graph_info, load_words
+from asrkit.graph.directory import check_graph_fits, load_difference, load_graph_info, load_words
 from asrkit.graph.fst import read_fst
 from asrkit.hmm.transitions import TransitionModel
 from asrkit.hmm.tree import monophone_tree
 from asrkit.lang.langdir import Lang
+from asrkit.lm.arpa import write_arpa as write_model
+from asrkit.lm.counts import count_ngrams
+from asrkit.lm.smoothing import NgramConfig, estimate
 from tests.gmm.models import random_gmms
-from tests.graph.languages import BIGRAM, graph_paths, tiny_lang, write_arpa
+from tests.graph.languages import BIGRAM, QUANTISED, graph_paths, tiny_lang, write_arpa
 
 
 def run(*arguments: object) -> Result:
@@ -56,7 +62,8 @@ def test_writes_a_graph_directory(place: Path) -> None:
     assert (figures["states"], figures["arcs"]) == (graph.num_states, graph.num_arcs)
     assert figures["dropped_words"] == 0
     info = load_graph_info(place / "graph")
-    assert info.described["config"] == {"transition_scale": 1.0, "self_loop_scale": 0.1, "kind": "auto"}
+    config = info.described["config"]
+    assert (config["transition_scale"], config["self_loop_scale"], config["kind"]) == (1.0, 0.1, "auto")
     assert len(info.described["language_model_sha256"]) == 64
     words = load_words(place / "graph")
     assert {words.symbols[i] for i in graph.olabels} == {"<eps>", "A", "T", "TA", "TOO", "TWO"}
@@ -66,6 +73,48 @@ def test_writes_a_graph_directory(place: Path) -> None:
     assert json.loads(run(place / "lang", place / "lm.arpa", place / "model", place / "graph", "--json").stdout)[
         "skipped"
     ]
+
+
+def test_on_the_fly_it_finds_what_the_static_graph_does(place: Path) -> None:
+    """With an interpolated bigram, which no graph charges less for backing off where it need not."""
+    rng = np.random.default_rng(4)
+    text = [[str(w) for w in rng.choice(["A", "T", "TA", "TOO", "TWO"], size=rng.integers(1, 6))] for _ in range(40)]
+    write_model(place / "kn.arpa", estimate(count_ngrams(text, 2), NgramConfig(order=2)))
+    static, on_the_fly = place / "graph", place / "fly"
+    assert run(place / "lang", place / "kn.arpa", place / "model", static).exit_code == 0
+    for threshold in ("1e-9", "inf"):
+        chosen = ("--on-the-fly", "--set", f"lookahead_threshold={threshold}", "--json")
+        result = run(place / "lang", place / "kn.arpa", place / "model", on_the_fly, *chosen)
+        assert result.exit_code == 0, result.output
+        figures = json.loads(result.stdout)["figures"]
+        assert figures["full_ngrams"] > figures["grammar_arcs"]
+        assert load_graph(on_the_fly / "HCLG.fst").num_arcs < load_graph(static / "HCLG.fst").num_arcs
+        transitions = GmmHmm.load(place / "model").transitions
+        said = set()
+        for seed in range(20):
+            loglikes = np.random.default_rng(seed).normal(0, 3, (25, transitions.num_pdfs)).astype(np.float32)
+            results = []
+            for path in (static, on_the_fly):
+                hclg = load_graph(path / "HCLG.fst")
+                graph = SearchGraph(hclg, transitions.tid_to_pdf, transitions.num_pdfs, load_difference(path))
+                results.append(
+                    BeamSearch(graph, SearchConfig(beam=1e3, max_active=10**6, acoustic_scale=1.0)).decode(loglikes)
+                )
+            assert results[0].words == results[1].words
+            assert results[1].total_cost == pytest.approx(results[0].total_cost, abs=5 * QUANTISED)
+            assert results[1].graph_cost == pytest.approx(results[0].graph_cost, abs=5 * QUANTISED)
+            said.add(results[0].words)
+        assert len(said) > 5
+    assert load_difference(static) is None
+    assert run(place / "lang", place / "kn.arpa", place / "model", on_the_fly).exit_code == 0
+    assert not (on_the_fly / "difference.fst").exists()
+
+
+def test_a_grammar_is_not_for_composing(place: Path) -> None:
+    (place / "phrases.txt").write_text("A T\n")
+    result = run(place / "lang", place / "phrases.txt", place / "model", place / "graph", "--on-the-fly")
+    assert result.exit_code == 1
+    assert "only an n-gram model can be composed on the fly" in result.output
 
 
 def test_scales_and_model_changes_make_it_again(place: Path) -> None:

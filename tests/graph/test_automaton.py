@@ -174,6 +174,8 @@ def test_what_is_no_model_is_an_error() -> None:
         NgramAutomaton.from_fst(wrong(fst, dst=(back, fst.num_states - 1)), "here")
     with pytest.raises(GraphError, match="back-off arcs are not those"):
         NgramAutomaton.from_fst(wrong(fst, olabel=(twice, 0), dst=(twice, 0)))
+    with pytest.raises(GraphError, match="word ids up to 2000000000"):
+        NgramAutomaton.from_fst(wrong(fst, olabel=(0, 2_000_000_000)))
     with pytest.raises(GraphError, match="two arcs of one word"):
         NgramAutomaton.from_fst(wrong(fst, olabel=(0, int(fst.olabel[1]))))
 

@@ -16,9 +16,13 @@ import asrkit
 from asrkit.cli.main import main
 from asrkit.core.bundle import open_bundle, write_bundle
 from asrkit.core.errors import AsrkitError, GraphError, ModelError
+from asrkit.recognizer.model import load_model_folders
 from asrkit.recognizer.package import load_package
+from asrkit.stages.make_graph import MakeGraphConfig, make_graph
+from asrkit.stages.record import RunOptions
+from tests.graph.languages import write_arpa
 from tests.recognizer.conftest import packed_into
-from tests.recognizer.worlds import World
+from tests.recognizer.worlds import UNIGRAM, World
 
 
 def rewritten(packed: Path, out: Path, **changes: bytes | None) -> Path:
@@ -46,6 +50,24 @@ def test_what_was_packed_comes_back(packed: Path, world: World) -> None:
     assert model.language_model().order == 1
     assert model.g2p is None
     np.testing.assert_array_equal(model.graph.graph.arcs, load_package(packed).graph.graph.arcs)
+
+
+def test_a_graph_to_be_composed_on_the_fly_is_packed_with_its_rest(world: World, tmp_path: Path) -> None:
+    arpa = write_arpa(tmp_path / "bigram.arpa", {**UNIGRAM, "yes no": (-0.2, 0.0), "no </s>": (-0.1, 0.0)}, 2)
+    graph = tmp_path / "graph"
+    make_graph(world.lang_path, arpa, world.model, graph, MakeGraphConfig(on_the_fly=True), RunOptions())
+    places = [str(world.model), str(graph), str(tmp_path / "a.asrkit"), "--cmvn", str(world.data)]
+    result = CliRunner().invoke(main, ["pack", *places])
+    assert result.exit_code == 0, result.output
+    packed, folders = load_package(tmp_path / "a.asrkit").graph, load_model_folders(world.model, graph).graph
+    assert packed.lm is not None
+    assert folders.lm is not None
+    assert packed.lm.num_ngrams > 0
+    for one, two in zip(packed.lm.arrays, folders.lm.arrays):
+        np.testing.assert_array_equal(one, two)
+    lost = rewritten(tmp_path / "a.asrkit", tmp_path / "lost.asrkit", graph__difference_DOT_fst=None)
+    with pytest.raises(AsrkitError, match=r"lost.asrkit"):
+        load_package(lost)
 
 
 def test_packing_again_does_nothing_and_other_settings_do(world: World, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ def graph_facts(path: Path) -> dict[str, Any]:
         "words": len(load_words(path)),
         "pdfs": info.num_pdfs,
         "transition_ids": info.num_transition_ids,
+        "on_the_fly": bool(described.get("on_the_fly")),
         **{name: described.get(name) for name in ("language_model", "lang", "model", "config")},
         "language_model_sha256": described.get("language_model_sha256"),
         "model_checksum": info.model_checksum,
