@@ -1,4 +1,4 @@
-"""Speed of the beam search against kaldi-decoder on the same graph and matrix, side by side in one process.
+"""Speed of the beam search and of its lattices against kaldi-decoder, on the same graph and matrix, in one process.
 
 Both search the same OpenFst graph, in memory before the clock starts, over the same float32 matrix. kaldi-decoder
 reads it through its own C++ ``DecodableCtc`` (label i is column i - 1; no Python callback), at acoustic scale 1;
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from asrkit.decode.config import SearchConfig
 from asrkit.decode.graph import SearchGraph
-from asrkit.decode.search import BeamSearch
+from asrkit.decode.search import BeamSearch, SearchResult
 from asrkit.graph.arrays import load_graph
 from asrkit.graph.fst import FstArrays, write_fst
 
@@ -121,3 +121,50 @@ def test_search_against_kaldi_decoder(
             f"ratio {statistics.median(ratios):.1f} (median of {ROUNDS}, {min(ratios):.1f} to {max(ratios):.1f}); "
             f"best-path cost {our_costs[0]:.4f} and {their_costs[0]:.4f}"
         )
+
+
+@pytest.mark.bench
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_lattices_against_kaldi_decoder(graph_path: Path, num_threads: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """Raw lattices, as both searches end with them; LatticeSimpleDecoder knows no max-active."""
+    config = SearchConfig(beam=7.0, max_active=10**6, min_active=0, acoustic_scale=1.0, lattice_beam=5.0)
+    peers = Peers(graph_path, config)
+    options = kaldi_decoder.LatticeSimpleDecoderConfig(beam=config.beam, lattice_beam=config.lattice_beam)
+    work = matrices(num_threads)
+    ours = [BeamSearch(peers.graph, config) for _ in work]
+    theirs = [kaldi_decoder.LatticeSimpleDecoder(peers.fst, options) for _ in work]
+
+    def one_of_theirs(pair: tuple[kaldi_decoder.LatticeSimpleDecoder, NDArray[np.float32]]) -> kaldifst.Lattice:
+        decoder, matrix = pair
+        assert decoder.decode(kaldi_decoder.DecodableCtc(matrix))
+        return decoder.get_raw_lattice()[1]
+
+    with ThreadPoolExecutor(num_threads) as threads:
+
+        def all_of_ours() -> list[SearchResult]:
+            return list(threads.map(lambda pair: pair[0].decode(pair[1]), zip(ours, work)))
+
+        def all_of_theirs() -> list[kaldifst.Lattice]:
+            return list(threads.map(one_of_theirs, zip(theirs, work)))
+
+        results, lattices = all_of_ours(), all_of_theirs()
+        costs = [cost_of(decoder) for decoder in theirs]
+        np.testing.assert_allclose([result.total_cost for result in results], costs, rtol=1e-4)
+        times = [(secs(all_of_ours), secs(all_of_theirs)) for _ in range(ROUNDS)]
+    ratios = [theirs / ours for ours, theirs in times]
+    frames = NUM_FRAMES * num_threads
+    lattice = results[0].lattice
+    assert lattice is not None
+    with capsys.disabled():
+        print(
+            f"\nlattices, beam {config.beam:g}, lattice beam {config.lattice_beam:g}, {num_threads} thread(s): "
+            f"asrkit {frames / statistics.median(time for time, _ in times):.0f} frames/s, "
+            f"kaldi-decoder {frames / statistics.median(time for _, time in times):.0f}; "
+            f"ratio {statistics.median(ratios):.1f} (median of {ROUNDS}, {min(ratios):.1f} to {max(ratios):.1f}); "
+            f"{lattice.num_arcs} and {num_arcs(lattices[0])} arcs; "
+            f"best-path cost {results[0].total_cost:.4f} and {costs[0]:.4f}"
+        )
+
+
+def num_arcs(fst: kaldifst.Lattice) -> int:
+    return sum(fst.num_arcs(state) for state in range(fst.num_states))
