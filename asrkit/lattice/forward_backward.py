@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from asrkit.lattice.acoustics import frames_of_tids
 from asrkit.lattice.lattice import Doubles, IntArray, Lattice, LatticeScales
 
 _UNSCALED = LatticeScales()
@@ -95,10 +96,8 @@ def frame_posteriors(lattice: Lattice, arc_posteriors: Doubles) -> FramePosterio
     FormatError
         Paths have different numbers of frames.
     """
-    lengths = lattice.num_tids
-    begins = lattice.state_frames[lattice.sources] - lattice.tid_offsets[:-1]
-    frames = np.repeat(begins, lengths) + np.arange(len(lattice.tids))
-    return _compressed(frames, lattice.tids, np.repeat(arc_posteriors, lengths), lattice.num_frames)
+    weights = np.repeat(arc_posteriors, lattice.num_tids)
+    return _compressed(frames_of_tids(lattice), lattice.tids, weights, lattice.num_frames)
 
 
 def _compressed(frames: NDArray[Any], ids: NDArray[Any], weights: Doubles, num_frames: int) -> FramePosteriors:
