@@ -93,11 +93,12 @@ def test_an_hour_of_audio(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     import soundfile
 
     figures = []
+    samples = planted(30.0)[0] / 32768
     for minutes in (6, 60):
         path = tmp_path / f"{minutes}.wav"
         with soundfile.SoundFile(str(path), "w", RATE, 1) as file:
             for _ in range(minutes * 60 // 9):
-                file.write(planted(30.0)[0] / 32768)
+                file.write(samples)
         DataDir(tmp_path / str(minutes), {"r": Utterance("r", "r", "s")}, {"r": str(path)}).save()
         code = (
             "import resource, sys, time\n"

@@ -134,11 +134,12 @@ def test_segments_come_early_and_the_seconds_are_told(tmp_path: Path) -> None:
 
 def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
     peaks = []
+    samples = planted(30.0)[0] / 32768
     for minutes in (2, 6):
         path = tmp_path / f"{minutes}.wav"
         with soundfile.SoundFile(str(path), "w", RATE, 1) as file:
             for _ in range(minutes * 60 // 9):
-                file.write(planted(30.0)[0] / 32768)
+                file.write(samples)
         if not peaks:
             find(path)  # what is compiled or loaded once is not counted
         tracemalloc.start()
