@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,9 @@ def load(
     *,
     config: Mapping[str, Any] | None = None,
     upsample: bool = False,
+    phrases: str | os.PathLike[str] | Sequence[str] | None = None,
+    add_words: str | os.PathLike[str] | Mapping[str, str | None] | None = None,
+    word_cost: float | None = None,
 ) -> Recognizer:
     """Open a recogniser.
 
@@ -39,6 +42,13 @@ def load(
         of :class:`asrkit.recognizer.config.RecognizerConfig`.
     upsample : bool
         Also take audio of a lower rate than the model's.
+    phrases : path or sequence of str, optional
+        All that may be said, instead of the language model: phrases, or a file with a list of them or a JSGF grammar.
+    add_words : path or mapping, optional
+        Words that the model is to know: word -> phones with blanks between them, or None where the packed G2P model is
+        to pronounce it; or a file of such lines, ``WORD PHONE PHONE …`` or ``WORD``.
+    word_cost : float, optional
+        Cost of each added word in an n-gram model; see :func:`asrkit.lm.extension.extend_model`.
 
     Returns
     -------
@@ -52,4 +62,12 @@ def load(
     """
     from asrkit.recognizer.recognizer import load_recognizer
 
-    return load_recognizer(model, graph, config=config, upsample=upsample)
+    return load_recognizer(
+        model,
+        graph,
+        config=config,
+        upsample=upsample,
+        phrases=phrases,
+        add_words=add_words,
+        word_cost=word_cost,
+    )

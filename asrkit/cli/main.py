@@ -44,6 +44,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "make-graph": ("asrkit.cli.make_graph", "Build the decoding graph HCLG of a model and a language model."),
     "decode": ("asrkit.cli.decode", "Recognise the utterances of a data directory."),
+    "transcribe": ("asrkit.cli.transcribe", "Turn audio files, or raw audio from standard input, into words."),
+    "listen": ("asrkit.cli.listen", "Turn what a microphone hears into words."),
     "pack": ("asrkit.cli.pack", "Put a model and its graph into one file that `asrkit transcribe` opens."),
     "score": (
         "asrkit.cli.score",

@@ -32,7 +32,7 @@ def stage_command(config_class: type[Any] | None = None, *, jobs: bool = True, s
         def run(**arguments: Any) -> None:
             as_json = arguments.pop("as_json")
             quiet, verbose, debug = (arguments.pop(name) for name in ("quiet", "verbose", "debug"))
-            _set_up_logging(quiet, verbose, debug)
+            set_up_logging(quiet, verbose, debug)
             if config_class is not None:
                 config = load_config(config_class, arguments.pop("config_file"), arguments.pop("overrides"))
                 if arguments.pop("print_config"):
@@ -45,7 +45,7 @@ def stage_command(config_class: type[Any] | None = None, *, jobs: bool = True, s
                 max_failed=arguments.pop("max_failed"),
                 force=arguments.pop("force"),
                 verify=arguments.pop("verify"),
-                progress=_no_progress if quiet else show_progress,
+                progress=no_progress if quiet else show_progress,
             )
             report = function(**arguments)
             if report is not None:
@@ -126,11 +126,13 @@ def show_progress(items: Iterable[T], *, total: int | None, label: str) -> Itera
     yield from tqdm(items, total=total, desc=label, file=sys.stderr, mininterval=0.5, leave=False, disable=None)
 
 
-def _no_progress(items: Iterable[T], *, total: int | None, label: str) -> Iterator[T]:
+def no_progress(items: Iterable[T], *, total: int | None, label: str) -> Iterator[T]:
+    """Show nothing."""
     yield from items
 
 
-def _set_up_logging(quiet: bool, verbose: bool, debug: bool) -> None:
+def set_up_logging(quiet: bool, verbose: bool, debug: bool) -> None:
+    """Log to standard error, as much as was asked for."""
     if quiet and verbose:
         raise ConfigError("--quiet and --verbose exclude each other")
     log = logging.getLogger("asrkit")

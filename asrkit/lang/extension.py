@@ -9,7 +9,7 @@ from pathlib import Path
 
 from asrkit.core.errors import FormatError
 from asrkit.lang.langdir import Lang
-from asrkit.lang.lexicon import Pronunciation
+from asrkit.lang.lexicon import Pronunciation, disambiguate
 from asrkit.lang.phones import in_word_position
 from asrkit.lang.symbols import EPSILON, SymbolTable
 
@@ -53,3 +53,18 @@ def extend_lang(lang: Lang, pronunciations: Iterable[Pronunciation], where: Path
     words = SymbolTable((EPSILON, *sorted({entry.word for entry in entries}), "#0", "<s>", "</s>"))
     silence = None if lang.trained_silence is None else lang.trained_silence.of(entries)
     return replace(lang, words=words, pronunciations=tuple(entries), trained_silence=silence)
+
+
+def with_disambiguation(lang: Lang) -> Lang:
+    """Return the language with as many disambiguation symbols as its lexicon needs, so that graphs can be built of it.
+
+    New symbols get the ids behind those of the table; phones keep theirs.
+    """
+    needed = max(disambiguate(p.phones for p in lang.pronunciations)) + 2
+    have = len(lang.inventory.disambiguation)
+    if needed <= have:
+        return lang
+    symbols = lang.phones.symbols
+    more = tuple(f"#{number}" for number in range(have, needed))
+    ids = (*lang.inventory.disambiguation, *range(len(symbols), len(symbols) + len(more)))
+    return replace(lang, inventory=replace(lang.inventory, table=SymbolTable((*symbols, *more)), disambiguation=ids))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asrkit.decode.search import SearchResult
+from asrkit.decode.stitching import WordWindow, stitch
 from asrkit.lattice.determinise import determinise
 from asrkit.lattice.forward_backward import forward_backward
 from asrkit.lattice.lattice import Lattice, LatticeScales
@@ -55,6 +56,15 @@ def make_segment(
     first = Hypothesis(words, same, _share(total, same))
     others = [one for one in nbest if one.text != first.text]
     return Segment(start_secs, end_secs, words, (first, *others)[:num_nbest], result.reached_final)
+
+
+def join_segments(segments: Sequence[Segment]) -> Segment:
+    """Return segments of which each overlaps the one before as one, with every word once."""
+    if len(segments) == 1:
+        return segments[0]
+    words = stitch(WordWindow(one.start_secs, one.end_secs, one.words) for one in segments)
+    complete = all(one.complete for one in segments)
+    return Segment(segments[0].start_secs, segments[-1].end_secs, tuple(words), (), complete)
 
 
 def _with_confidences(

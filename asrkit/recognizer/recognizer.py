@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from asrkit.core.config import from_mapping
 from asrkit.core.errors import AsrkitError, ConfigError, ModelError
@@ -14,12 +15,15 @@ from asrkit.decode.search import BeamSearch
 from asrkit.features.cmvn import CmvnStats
 from asrkit.recognizer.audio import Audio, RateConverter, Samples, num_channels, read_samples
 from asrkit.recognizer.config import RecognizerConfig
-from asrkit.recognizer.hypotheses import make_segment
+from asrkit.recognizer.hypotheses import join_segments, make_segment
 from asrkit.recognizer.model import RecognizerModel, load_model_folders
 from asrkit.recognizer.offline import recognise
 from asrkit.recognizer.package import load_package
-from asrkit.recognizer.result import Result
+from asrkit.recognizer.result import Adaptation, Result, Segment
 from asrkit.recognizer.stream import RecognizerStream
+from asrkit.recognizer.words import NewWords, Phrases, with_other_words
+
+log = logging.getLogger("asrkit")
 
 StrPath = str | os.PathLike[str]
 
@@ -58,6 +62,17 @@ class Recognizer:
     def config(self) -> RecognizerConfig:
         """Settings of the search."""
         return self.model.config
+
+    @property
+    def adaptation(self) -> Adaptation:
+        """How whole recordings are heard; see :data:`asrkit.recognizer.result.Adaptation`."""
+        if not self.model.acoustic.is_speaker_adaptive:
+            return "none"
+        return "fmllr" if self.config.adapt else "first pass"
+
+    def check_rate(self, rate_hz: int) -> None:
+        """Raise a :class:`DataError` for a rate that the model cannot be fed from; say, once, what is resampled."""
+        self._converter.check(rate_hz)
 
     def __call__(self, audio: Audio, rate: int | None = None, *, channel: int | None = None, nbest: int = 1) -> Result:
         """Recognise one recording. What the model normalises or adapts by speaker is estimated on it alone.
@@ -128,6 +143,39 @@ class Recognizer:
         """Recognise each channel of a recording by itself; see :meth:`__call__`."""
         return [self(audio, rate, channel=channel, nbest=nbest) for channel in range(num_channels(audio))]
 
+    def pieces(self, pieces: Iterable[Piece], *, nbest: int = 1) -> Iterator[Segment]:
+        """Recognise the pieces of a long recording, each as it comes and each by itself, and join those that overlap.
+
+        Parameters
+        ----------
+        pieces : iterable of Piece
+            In order of time, as :func:`asrkit.stages.long_recordings.speech_segments` yields them.
+
+        Yields
+        ------
+        Segment
+            Of each piece; pieces that overlap give one together, without alternatives.
+        """
+        joined: list[Segment] = []
+        for piece in pieces:
+            if joined and piece.overlap_secs <= 0:
+                yield join_segments(joined)
+                joined = []
+            joined.append(self._piece(piece, nbest))
+        if joined:
+            yield join_segments(joined)
+
+    def _piece(self, piece: Piece, nbest: int) -> Segment:
+        nothing = Segment(piece.start_secs, piece.end_secs, (), (), False)
+        if self.model.front_end.num_frames(len(piece.samples)) < 1:
+            return nothing
+        with _Borrowed(self) as search:
+            (found,) = recognise(self.model, [piece.samples], search).results
+        if isinstance(found, AsrkitError):
+            log.warning("nothing recognised from %.2f to %.2f s: %s", piece.start_secs, piece.end_secs, found)
+            return nothing
+        return make_segment(self.model, found, piece.start_secs, piece.end_secs, nbest)
+
     def stream(self, rate: int | None = None, *, speaker: CmvnStats | None = None, nbest: int = 1) -> RecognizerStream:
         """Return what takes live audio; see :class:`asrkit.recognizer.stream.RecognizerStream`.
 
@@ -163,6 +211,30 @@ class Recognizer:
             raise
 
 
+class Piece(Protocol):
+    """A stretch of a recording: samples float32 in the int16 range, at the rate of the model."""
+
+    @property
+    def start_secs(self) -> float:
+        """Where it begins in the recording."""
+        ...
+
+    @property
+    def end_secs(self) -> float:
+        """Where it ends."""
+        ...
+
+    @property
+    def overlap_secs(self) -> float:
+        """So much of its beginning is the end of the piece before."""
+        ...
+
+    @property
+    def samples(self) -> Samples:
+        """(n,) float32."""
+        ...
+
+
 class _Borrowed:
     """A search that nobody else uses, given back when done."""
 
@@ -187,12 +259,19 @@ def load_recognizer(
     *,
     config: Mapping[str, Any] | None = None,
     upsample: bool = False,
+    phrases: Phrases | None = None,
+    add_words: NewWords | None = None,
+    word_cost: float | None = None,
+    prior: CmvnStats | None = None,
 ) -> Recognizer:
-    """Open a model; see :func:`asrkit.load`."""
+    """Open a model; see :func:`asrkit.load`. ``prior`` is that of a model directory, which has none."""
     model = load_model(Path(path), None if graph is None else Path(graph))
+    model = model if prior is None else dataclasses.replace(model, prior=prior)
     if config:
         changed = from_mapping(RecognizerConfig, config, base=model.config)
         model = dataclasses.replace(model, config=changed)
+    if phrases is not None or add_words is not None:
+        model = with_other_words(model, phrases, add_words, word_cost)
     return Recognizer(model, upsample)
 
 

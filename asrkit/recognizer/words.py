@@ -1,0 +1,158 @@
+"""Words at run time: phrases or a grammar instead of the language model, and words that the model never heard of."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from asrkit.core.errors import AsrkitError, DataError, FormatError, GraphError
+from asrkit.core.files import read_lines
+from asrkit.decode.graph import SearchGraph
+from asrkit.decode.times import WordTimes
+from asrkit.graph.grammar_fst import Grammar, acceptor_grammar, ngram_grammar
+from asrkit.lang.extension import extend_lang, with_disambiguation
+from asrkit.lang.langdir import Lang
+from asrkit.lang.lexicon import Pronunciation, is_reserved
+from asrkit.lm.acceptor import Acceptor
+from asrkit.lm.extension import extend_model
+from asrkit.lm.grammar import phrase_list, read_grammar
+from asrkit.recognizer.graph_cache import built_graph
+from asrkit.recognizer.model import RecognizerModel
+
+log = logging.getLogger("asrkit")
+
+StrPath = str | os.PathLike[str]
+Phrases = StrPath | Sequence[str]
+"""A file (list or JSGF grammar), or the phrases themselves."""
+
+NewWords = StrPath | Mapping[str, str | None]
+"""A file of ``WORD PHONE PHONE …`` or ``WORD`` lines, or word -> phones with blanks between them, or None."""
+
+NUM_NAMED = 10
+
+
+def with_other_words(
+    model: RecognizerModel,
+    phrases: Phrases | None = None,
+    add_words: NewWords | None = None,
+    word_cost: float | None = None,
+) -> RecognizerModel:
+    """Return the model with another graph, built from what it holds, without training.
+
+    Parameters
+    ----------
+    phrases : path or sequence of str, optional
+        All that may be said: a list of phrases or a JSGF grammar (see :func:`asrkit.lm.grammar.read_grammar`). Without
+        them the language model that was packed stays.
+    add_words : path or mapping, optional
+        Words with their phones, or to be pronounced by the G2P model that was packed. Pronunciations of a word that
+        the model knows replace its own. Words of phrases that nobody pronounces are pronounced by G2P, too.
+    word_cost : float, optional
+        Of each new word in an n-gram model, natural log; see :func:`asrkit.lm.extension.extend_model`.
+
+    Raises
+    ------
+    GraphError
+        The model does not hold what is needed, or a phrase has a word that nobody can pronounce.
+    FormatError
+        A file is not as it should be, or a phone is unknown.
+    """
+    if model.lang is None:
+        raise GraphError(
+            "the words and pronunciations of the graph are not known, so no other graph can be built",
+            where=model.path,
+            remedy="pack the model with --lang",
+        )
+    acceptor = None if phrases is None else _acceptor(phrases)
+    entries = [] if add_words is None else _pronunciations(model, add_words)
+    added = {entry.word for entry in entries}
+    if acceptor is not None:
+        lacking = sorted({*acceptor.words()} - set(model.lang.known_words) - added)
+        entries += _guessed(model, lacking, "words of the phrases")
+    where = add_words if isinstance(add_words, (str, os.PathLike)) else None
+    lang = extend_lang(model.lang, entries, None if where is None else Path(where)) if entries else model.lang
+    lang = with_disambiguation(lang)
+    grammar = _ngrams(model, lang, added, word_cost) if acceptor is None else acceptor_grammar(acceptor, lang.words)
+    acoustic = model.acoustic
+    arrays = built_graph(lang, grammar.fst, acoustic.tree, acoustic.transitions, model.graph_config)
+    return dataclasses.replace(
+        model,
+        graph=SearchGraph(arrays, acoustic.transitions.tid_to_pdf, acoustic.transitions.num_pdfs),
+        words=lang.words,
+        times=WordTimes.of(acoustic.transitions, lang.pronunciations, lang.words, lang.phones, lang.silence_phones),
+        lang=lang,
+    )
+
+
+def _acceptor(phrases: Phrases) -> Acceptor:
+    if isinstance(phrases, (str, os.PathLike)):
+        return read_grammar(Path(phrases))
+    split = list(dict.fromkeys(tuple(phrase.split()) for phrase in phrases))
+    if not split or () in split:
+        raise FormatError("no phrases, or one without words", where="phrases")
+    return phrase_list(split)
+
+
+def _pronunciations(model: RecognizerModel, words: NewWords) -> list[Pronunciation]:
+    where: list[str]
+    if isinstance(words, (str, os.PathLike)):
+        rows = [(f"{words}:{number}", line.split()) for number, line in enumerate(read_lines(Path(words)), 1)]
+        where = [place for place, fields in rows if fields]
+        lines = [fields for _, fields in rows if fields]
+    else:
+        lines = [[word, *(phones or "").split()] for word, phones in words.items()]
+        where = [f"add_words[{word!r}]" for word in words]
+    if not lines:
+        raise FormatError("no words", where=str(words) if isinstance(words, (str, os.PathLike)) else "add_words")
+    entries: dict[tuple[str, ...], Pronunciation] = {}
+    alone: list[str] = []
+    for place, (word, *phones) in zip(where, lines, strict=True):
+        if is_reserved(word) or len(word.split()) != 1:
+            raise FormatError(f"{word!r} cannot be a word", where=place)
+        if phones:
+            entries[(word, *phones)] = Pronunciation(word, tuple(phones))
+        elif word not in alone:
+            alone.append(word)
+    said = {entry.word for entry in entries.values()}
+    return [*entries.values(), *_guessed(model, [word for word in alone if word not in said], "words")]
+
+
+def _guessed(model: RecognizerModel, words: Iterable[str], what: str) -> list[Pronunciation]:
+    """Pronounce words by the G2P model of the pack."""
+    wanted = list(words)
+    if not wanted:
+        return []
+    named = ", ".join(wanted[:NUM_NAMED]) + (", …" if len(wanted) > NUM_NAMED else "")
+    if model.g2p is None:
+        raise GraphError(
+            f"{len(wanted)} {what} are unknown, and the model holds no G2P to pronounce them: {named}",
+            where=model.path,
+            remedy="give their phones with --add-words (add_words=), or pack the model with --g2p",
+        )
+    g2p = model.g2p()
+    entries = []
+    for word in wanted:
+        try:
+            entries += g2p.entries(word)
+        except DataError as error:
+            raise GraphError(str(error), where=model.path) from None
+    for entry in entries:
+        log.info("pronounced by G2P: %s %s", entry.word, " ".join(entry.phones))
+    return entries
+
+
+def _ngrams(model: RecognizerModel, lang: Lang, added: set[str], cost: float | None) -> Grammar:
+    if model.language_model is None:
+        raise GraphError(
+            "the model holds no language model, so words cannot be added to its graph",
+            where=model.path,
+            remedy="pack it with --lm, or give --phrases",
+        )
+    try:
+        return ngram_grammar(extend_model(model.language_model(), sorted(added), cost), lang.words)
+    except AsrkitError as error:
+        error.where = error.where or str(model.path)
+        raise
