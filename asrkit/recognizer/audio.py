@@ -189,16 +189,25 @@ def _read_file(path: Path, channel: int | None) -> tuple[Samples, int]:
     return samples, checked_rate(rate)
 
 
-def _decode_elsewhere(path: Path) -> tuple[NDArray[np.float32], int] | None:
-    """Read what libsndfile does not know (MP4, WMA, …) by librosa's other decoders; None where they cannot either."""
-    import warnings
+def _decode_elsewhere(path: Path) -> tuple[NDArray[np.int16], int] | None:
+    """Read what libsndfile does not know (MP4, WMA, …) by the decoders of librosa's audioread, e.g. FFmpeg.
 
-    import librosa
-
+    Returns
+    -------
+    ((num_samples, num_channels) int16, rate) or None
+        None where there is no such decoder, or it cannot read the file either.
+    """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            samples, rate = librosa.load(path, sr=None, mono=False)
-    except Exception:  # whatever a decoder thinks of a damaged file
+        import audioread  # type: ignore[import-untyped]
+    except ImportError:
         return None
-    return np.atleast_2d(samples).T, int(rate)
+    # Its reader of WAV and AIFF knows less than libsndfile.
+    backends = [backend for backend in audioread.available_backends() if backend.__name__ != "RawAudioFile"]
+    if not backends:
+        return None
+    try:
+        with audioread.audio_open(str(path), backends) as handle:
+            samples = np.frombuffer(b"".join(handle), dtype="<i2").astype(np.int16)
+            return samples.reshape(-1, handle.channels), int(handle.samplerate)
+    except (audioread.DecodeError, OSError, EOFError, ValueError):
+        return None

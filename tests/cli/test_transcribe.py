@@ -151,16 +151,10 @@ def test_standard_input_that_is_no_audio(packed: Path) -> None:
 
 
 def wav_header(rate: int, channels: int = 1, size: int = 16000) -> bytes:
-    body = struct.pack("<HHIIHH", 1, channels, rate, 2 * rate * channels, 2 * channels, 16)
-    return (
-        b"RIFF"
-        + struct.pack("<I", 36 + size)
-        + b"WAVEfmt "
-        + struct.pack("<I", 16)
-        + body
-        + b"data"
-        + struct.pack("<I", size)
-    )
+    byte_rate = 2 * rate * channels % (1 << 32)
+    body = struct.pack("<HHIIHH", 1, channels, rate, byte_rate, 2 * channels, 16)
+    head = b"RIFF" + struct.pack("<I", 36 + size) + b"WAVEfmt " + struct.pack("<I", 16)
+    return head + body + b"data" + struct.pack("<I", size)
 
 
 def damaged_files(folder: Path) -> dict[str, bytes]:
