@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,9 @@ Audio = NDArray[Any] | str | os.PathLike[str]
 MAX_CHANNELS = 64
 MAX_FLOAT = 8.0
 """Float samples are meant to lie in [-1, 1]; some beyond are an overdriven recording, this far out another scale."""
+
+_UNREADABLE = "not readable audio"
+"""What :mod:`asrkit.data.audio` says of a file that libsndfile does not know."""
 
 MIN_RATE_HZ, MAX_RATE_HZ = 100, 10_000_000
 
@@ -57,8 +62,10 @@ def num_channels(audio: Audio) -> int:
         return 1 if audio.ndim == 1 else audio.shape[-1]
     try:
         return audio_info(Path(audio)).num_channels
-    except DataError:
-        return 1 if (found := _decode_elsewhere(Path(audio))) is None else found[0].shape[1]
+    except DataError as error:
+        if _UNREADABLE not in error.message or (found := _decode_elsewhere(Path(audio))) is None:
+            raise
+        return found[0].shape[1]
 
 
 def checked_rate(rate: float) -> int:
@@ -183,7 +190,7 @@ def _read_file(path: Path, channel: int | None) -> tuple[Samples, int]:
     try:
         samples, rate = read_audio(path, channel=channel)
     except DataError as error:
-        if "not readable audio" not in error.message or (found := _decode_elsewhere(path)) is None:
+        if _UNREADABLE not in error.message or (found := _decode_elsewhere(path)) is None:
             raise
         samples, rate = pick_channel(scaled(found[0]), channel), found[1]
     return samples, checked_rate(rate)
@@ -197,17 +204,30 @@ def _decode_elsewhere(path: Path) -> tuple[NDArray[np.int16], int] | None:
     ((num_samples, num_channels) int16, rate) or None
         None where there is no such decoder, or it cannot read the file either.
     """
-    try:
-        import audioread  # type: ignore[import-untyped]
-    except ImportError:
-        return None
-    # Its reader of WAV and AIFF knows less than libsndfile.
-    backends = [backend for backend in audioread.available_backends() if backend.__name__ != "RawAudioFile"]
+    backends = _other_decoders()
     if not backends:
         return None
+    import audioread  # type: ignore[import-untyped]
+
     try:
-        with audioread.audio_open(str(path), backends) as handle:
+        with audioread.audio_open(str(path), list(backends)) as handle:
             samples = np.frombuffer(b"".join(handle), dtype="<i2").astype(np.int16)
             return samples.reshape(-1, handle.channels), int(handle.samplerate)
     except (audioread.DecodeError, OSError, EOFError, ValueError):
         return None
+
+
+@functools.cache
+def _other_decoders() -> tuple[Any, ...]:
+    """Return the decoders of audioread, if it is installed; looking for them takes a while."""
+    try:
+        with warnings.catch_warnings():
+            # It imports what Python is about to drop, whether it needs it or not.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            import audioread
+
+            backends = audioread.available_backends()
+    except ImportError:
+        return ()
+    # Its reader of WAV and AIFF knows less than libsndfile.
+    return tuple(backend for backend in backends if backend.__name__ != "RawAudioFile")
