@@ -20,7 +20,7 @@ from asrkit.recognizer.result import Adaptation, Partial, Result, Segment
 
 log = logging.getLogger("asrkit")
 
-DECISION_FRAMES = 10
+DECISION_FRAMES = 5
 """Whether an utterance has ended is asked at every such number of frames, counted from the beginning of the stream; so
 blocks of any size give the same result."""
 

@@ -16,7 +16,10 @@ from asrkit.recognizer.endpoint import EndpointConfig, EndpointRule
 from asrkit.recognizer.recognizer import Recognizer
 from asrkit.recognizer.result import Partial, Result, Segment
 from asrkit.recognizer.stream import Event
-from tests.recognizer.worlds import PHONE_SECS, RATE, SAYINGS, World, as_int16, say, spans_secs, words_of
+from asrkit.stages.make_graph import MakeGraphConfig, make_graph
+from asrkit.stages.record import RunOptions
+from tests.graph.languages import write_arpa
+from tests.recognizer.worlds import PHONE_SECS, RATE, SAYINGS, UNIGRAM, World, as_int16, say, spans_secs, words_of
 
 QUICK = {"endpoint": {"likely": {"silence_secs": 0.4}}}
 
@@ -119,6 +122,18 @@ def test_a_speaker_adaptive_model_hears_with_its_first_pass(adaptive: World) -> 
     stream = recognizer.stream()
     stream.feed(say("_ not _"))
     assert (stream.finish().text, stream.adaptation) == ("not", "first pass")
+
+
+def test_a_graph_composed_on_the_fly_is_heard_live_too(world: World, tmp_path: Path) -> None:
+    arpa = write_arpa(tmp_path / "bigram.arpa", {**UNIGRAM, "yes no": (-0.2, 0.0), "no </s>": (-0.1, 0.0)}, 2)
+    make_graph(world.lang_path, arpa, world.model, tmp_path / "g", MakeGraphConfig(on_the_fly=True), RunOptions())
+    recognizer = asrkit.load(world.model, tmp_path / "g", config={**QUICK, "lm_weight": 5.0})
+    events, result = heard(recognizer, say("_ yes no _ _ _ toy _"), RATE // 10)
+    assert [segment.text for segment in result.segments] == ["yes no", "toy"]
+    for _, event in events:
+        if isinstance(event, Partial) and event.num_settled:
+            whole = next(one for one in result.segments if one.start_secs == event.start_secs)
+            assert whole.text.split()[: event.num_settled] == list(event.words[: event.num_settled])
 
 
 def test_wrong_audio_is_refused_and_leaves_no_trace(recognizer: Recognizer) -> None:
