@@ -57,8 +57,6 @@ class DenominatorConfig:
     ----------
     beam, max_active, min_active, lattice_beam
         See :class:`asrkit.decode.config.SearchConfig`.
-    alignment : EmConfig
-        Beams and acoustic scale of the references' alignment.
     adaptation : AdaptationConfig
         How a speaker-adaptive model adapts its inputs while aligning.
     """
@@ -67,7 +65,6 @@ class DenominatorConfig:
     max_active: int = 5000
     min_active: int = 200
     lattice_beam: float = 7.0
-    alignment: EmConfig = field(default_factory=EmConfig)
     adaptation: AdaptationConfig = field(default_factory=AdaptationConfig)
 
     def __post_init__(self) -> None:
@@ -156,7 +153,9 @@ def make_denominators(
         corpus = open_corpus(data_path, lang_path, seed.pipeline, options)
         seed.inputs(corpus.data_dir)  # refuses features of another front end
         corpus = corpus.with_features(corpus.features.with_transforms(seed.model.input_transform))
-        alignments, adapted, failures = _align(seed, corpus, config, options, out)
+        alignments, adapted, failures = _align(
+            seed, corpus, EmConfig(acoustic_scale=acoustic_scale), config.adaptation, options, out
+        )
         model = read_arpa(lm) if lm else transcript_unigram(corpus)
         if lm is None:
             write_arpa(out / UNIGRAM, model)
@@ -189,18 +188,21 @@ def transcript_unigram(corpus: Corpus) -> NgramModel:
 
 
 def _align(
-    seed: AcousticModel, corpus: Corpus, config: DenominatorConfig, options: RunOptions, out: Path
+    seed: AcousticModel,
+    corpus: Corpus,
+    alignment: EmConfig,
+    adaptation: AdaptationConfig,
+    options: RunOptions,
+    out: Path,
 ) -> tuple[dict[str, NDArray[np.int32]], ModelInputs, tuple[Failure, ...]]:
     """Return alignments, inputs that are adapted where the model wants that, and utterances that have none."""
     if not seed.model.is_speaker_adaptive:
-        state = align_corpus(seed, corpus, config.alignment, options)
+        state = align_corpus(seed, corpus, alignment, options)
         return state.alignments, corpus.features, _failures(state.failures)
     check_same_lang(seed, corpus.lang)
     data = training_data(corpus, seed.tree, seed.transitions, options.progress)
     silence, jobs, progress = corpus.lang.silence_phones, options.num_jobs, options.progress
-    found = align_adapted(
-        seed.model, corpus.features, data, silence, config.alignment, config.adaptation, jobs, progress
-    )
+    found = align_adapted(seed.model, corpus.features, data, silence, alignment, adaptation, jobs, progress)
     save_transforms(out, found.speakers.transforms)
     adapted = corpus.features.with_transforms(corpus.features.transform, found.speakers.transforms)
     return found.alignments, adapted, _failures(found.failures)

@@ -17,7 +17,6 @@ from asrkit.core.archives import ArchiveReader
 from asrkit.core.errors import ConfigError
 from asrkit.core.files import read_json, write_lines
 from asrkit.gmm.ebw import EbwConfig
-from asrkit.gmm.em import EmConfig
 from asrkit.lattice.archive import LatticeReader
 from asrkit.lattice.discriminative import Reference, reference_logprob
 from asrkit.lattice.lattice import LatticeScales
@@ -38,7 +37,7 @@ CONFIG = MmiConfig(
     boost=0.1,
     acoustic_scale=SCALE,
     ebw=EbwConfig(tau=100.0, smooth_to="model"),
-    denominators=DenominatorConfig(lattice_beam=8.0, alignment=EmConfig(acoustic_scale=1.0)),
+    denominators=DenominatorConfig(lattice_beam=8.0),
 )
 SETTINGS = [
     *(
@@ -53,7 +52,7 @@ SETTINGS = [
         "--set",
         "ebw.smooth_to=model",
     ),
-    *("--set", "denominators.lattice_beam=8", "--set", "denominators.alignment.acoustic_scale=1.0"),
+    *("--set", "denominators.lattice_beam=8"),
 ]
 NAMES = ("model.safetensors", "tree.json", "topology.json", "pipeline.json", "ali.ark", "iterations.json")
 
