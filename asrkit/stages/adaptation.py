@@ -38,9 +38,6 @@ TRANSFORM_FILES = ("trans.scp", "trans.ark")
 class PathPosteriors(Mapping[str, PdfPosteriors]):
     """The pdfs along one path of each utterance, silence weighted down (ali-to-post, weight-silence-post).
 
-    This is the place where posteriors of lattices come in: any mapping of utterance_id to :class:`PdfPosteriors`
-    serves :func:`estimate_transforms`.
-
     Attributes
     ----------
     transitions : TransitionModel

@@ -68,8 +68,11 @@ class DecodeConfig:
         LM weight of the two searches that adapt.
     first_beam, first_max_active :
         Width of the first of them; the second has ``beam`` and ``max_active``.
+    adapt_lattice_beam : float
+        Both make lattices of all paths within this of the best one, whose posteriors say what was spoken; 0: the best
+        path alone says it.
     adaptation : AdaptationConfig
-        How the transforms are estimated from their paths.
+        How the transforms are estimated from these.
 
     Every pair of a weight and a penalty is one setting; the first pair is the main one.
     """
@@ -88,6 +91,7 @@ class DecodeConfig:
     adapt_lm_weight: float = 10.0
     first_beam: float = 10.0
     first_max_active: int = 2000
+    adapt_lattice_beam: float = 6.0
     adaptation: AdaptationConfig = field(default_factory=lambda: AdaptationConfig(silence_weight=0.01))
 
     def __post_init__(self) -> None:
@@ -138,8 +142,20 @@ class DecodeConfig:
         scale = 1.0 / self.adapt_lm_weight
         fewest = min(self.min_active, self.first_max_active)
         return (
-            SearchConfig(self.first_beam, self.first_max_active, fewest, acoustic_scale=scale),
-            SearchConfig(self.beam, self.max_active, self.min_active, acoustic_scale=scale),
+            SearchConfig(
+                self.first_beam,
+                self.first_max_active,
+                fewest,
+                acoustic_scale=scale,
+                lattice_beam=self.adapt_lattice_beam,
+            ),
+            SearchConfig(
+                self.beam,
+                self.max_active,
+                self.min_active,
+                acoustic_scale=scale,
+                lattice_beam=self.adapt_lattice_beam,
+            ),
         )
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from asrkit.decode.config import SearchConfig
 from asrkit.decode.graph import SearchGraph
@@ -12,7 +15,11 @@ from asrkit.decode.parallel import decode_many
 from asrkit.features.pipeline import ModelInputs
 from asrkit.gmm.diag import DiagGmms
 from asrkit.gmm.model import GmmHmm
+from asrkit.gmm.training import MIN_POSTERIOR
+from asrkit.hmm.transitions import TransitionModel
 from asrkit.lang.langdir import Lang
+from asrkit.lattice.forward_backward import forward_backward, frame_posteriors
+from asrkit.lattice.lattice import Lattice, LatticeScales
 from asrkit.stages.acoustic import AcousticModel
 from asrkit.stages.adaptation import (
     AdaptationConfig,
@@ -63,9 +70,9 @@ def adapt_by_searching(
 ) -> AdaptedInputs:
     """Adapt the inputs of a speaker-adaptive model by what two searches find (Kaldi's steps/decode_fmllr.sh).
 
-    The first search sees unadapted inputs with the model's mixtures for these; the transforms that its paths lead to
-    are estimated for the adapted mixtures. The second search sees the inputs so adapted, and its paths lead to
-    further transforms, which are composed with the first.
+    The first search sees unadapted inputs with the model's mixtures for these; the transforms that its lattices (or
+    best paths, where it has no lattice beam) lead to are estimated for the adapted mixtures. The second search sees
+    the inputs so adapted, and leads to further transforms, which are composed with the first.
 
     Parameters
     ----------
@@ -113,9 +120,43 @@ def _search(
 ) -> Mapping[str, PdfPosteriors]:
     """Return what one search believes of each utterance; one that it cannot use is left to the last pass to report."""
     decoded = decode_many(graph, [search], list(inputs), Loglikes(gmms, inputs), options.num_jobs)
-    alignments = {
-        one.utterance_id: one.results[0].alignment
-        for one in options.progress(decoded, total=len(inputs), label=label)
-        if one.error is None
-    }
-    return PathPosteriors(model.transitions, alignments, silence_phones, config.silence_weight)
+    alignments: dict[str, NDArray[np.int32]] = {}
+    posteriors: dict[str, PdfPosteriors] = {}
+    for one in options.progress(decoded, total=len(inputs), label=label):
+        if one.error is not None:
+            continue
+        result = one.results[0]
+        if result.lattice is None:
+            alignments[one.utterance_id] = result.alignment
+        else:
+            scales = LatticeScales(search.acoustic_scale, 1.0, search.word_insertion_penalty)
+            posteriors[one.utterance_id] = lattice_posteriors(
+                result.lattice, scales, model.transitions, silence_phones, config.silence_weight
+            )
+    return posteriors or PathPosteriors(model.transitions, alignments, silence_phones, config.silence_weight)
+
+
+def lattice_posteriors(
+    lattice: Lattice,
+    scales: LatticeScales,
+    transitions: TransitionModel,
+    silence_phones: Sequence[int],
+    silence_weight: float,
+) -> PdfPosteriors:
+    """Return the pdfs of all paths of a lattice, silence weighted down (lattice-to-post, weight-silence-post).
+
+    Transition_ids that are less probable than ``MIN_POSTERIOR`` at a frame are left out.
+    """
+    found = frame_posteriors(lattice, forward_backward(lattice, scales).arcs)
+    kept = found.posteriors > MIN_POSTERIOR
+    frames = np.repeat(np.arange(found.num_frames, dtype=np.int32), np.diff(found.offsets))[kept]
+    tids, weights = found.ids[kept], found.posteriors[kept]
+    silent = np.isin(transitions.tid_to_phone[tids], np.asarray(silence_phones))
+    weights = np.where(silent, silence_weight, 1.0) * weights
+    # Transition_ids of one pdf are one pair.
+    keys, places = np.unique(
+        frames.astype(np.int64) * transitions.num_pdfs + transitions.tid_to_pdf[tids], return_inverse=True
+    )
+    sums = np.bincount(places, weights, minlength=len(keys)).astype(np.float32)
+    at, pdf_ids = np.divmod(keys, transitions.num_pdfs)
+    return PdfPosteriors(at.astype(np.int32), pdf_ids.astype(np.int32), sums)
