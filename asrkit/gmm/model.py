@@ -17,6 +17,9 @@ from asrkit.lang.topology import Topology
 
 KIND = "gmm-hmm"
 
+ALIGNMENT, ADAPTATION = "alignment.", "adaptation."
+"""What the names of the arrays of further mixtures begin with."""
+
 
 @dataclass(frozen=True)
 class GmmHmm:
@@ -33,6 +36,10 @@ class GmmHmm:
     alignment_gmms : DiagGmms, optional
         Mixtures of the same pdfs for inputs that are not adapted to their speaker; a model that has them is
         speaker-adaptive, and ``gmms`` expects adapted inputs.
+    adaptation_gmms : DiagGmms, optional
+        Mixtures, Gaussian for Gaussian those of ``alignment_gmms``, that adapted inputs are to fit (Kaldi's
+        ``--adapt-model``); None: ``gmms``. A discriminatively trained model keeps the maximum-likelihood ones, for a
+        transform that makes inputs likelier under ``gmms`` would undo part of what training told apart.
     """
 
     tree: ContextTree
@@ -40,9 +47,10 @@ class GmmHmm:
     gmms: DiagGmms
     input_transform: NDArray[np.float32] | None = None
     alignment_gmms: DiagGmms | None = None
+    adaptation_gmms: DiagGmms | None = None
 
     def __post_init__(self) -> None:
-        for gmms in (self.gmms, self.alignment_gmms or self.gmms):
+        for gmms in (self.gmms, self.alignment_gmms or self.gmms, self.fmllr_gmms):
             if gmms.num_pdfs != self.tree.num_pdfs:
                 raise ModelError(f"{gmms.num_pdfs} mixtures for a tree of {self.tree.num_pdfs} pdfs")
         if self.input_transform is not None and self.input_transform.shape[0] != self.gmms.dim:
@@ -52,6 +60,11 @@ class GmmHmm:
     def is_speaker_adaptive(self) -> bool:
         """Whether inputs are to be adapted to their speaker by fMLLR."""
         return self.alignment_gmms is not None
+
+    @property
+    def fmllr_gmms(self) -> DiagGmms:
+        """The mixtures that transforms are estimated for."""
+        return self.adaptation_gmms or self.gmms
 
     def loglikes(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return log-likelihoods (num_frames, num_pdfs), natural log; see :meth:`DiagGmms.loglikes`."""
@@ -72,8 +85,9 @@ class GmmHmm:
         arrays = {"transitions.log_probs": self.transitions.log_probs, **self.gmms.to_arrays()}
         if self.input_transform is not None:
             arrays["input.transform"] = self.input_transform
-        if self.alignment_gmms is not None:
-            arrays |= {f"alignment.{name}": array for name, array in self.alignment_gmms.to_arrays().items()}
+        for prefix, gmms in ((ALIGNMENT, self.alignment_gmms), (ADAPTATION, self.adaptation_gmms)):
+            if gmms is not None:
+                arrays |= {f"{prefix}{name}": array for name, array in gmms.to_arrays().items()}
         meta = {"num_pdfs": self.gmms.num_pdfs, "num_gaussians": self.gmms.num_gaussians, "dim": self.gmms.dim}
         save_model(folder / "model.safetensors", KIND, arrays, meta)
 
@@ -87,15 +101,19 @@ class GmmHmm:
         tree = ContextTree.load(structure / "tree.json")
         arrays, _ = load_model(folder / "model.safetensors", KIND)
         transitions = load_transitions(structure, tree, arrays)
-        prefix = "alignment."
-        aligning = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
         return cls(
             tree,
             transitions,
             DiagGmms.from_arrays(arrays),
             arrays.get("input.transform"),
-            DiagGmms.from_arrays(aligning) if aligning else None,
+            _further_gmms(arrays, ALIGNMENT),
+            _further_gmms(arrays, ADAPTATION),
         )
+
+
+def _further_gmms(arrays: dict[str, NDArray[np.float32]], prefix: str) -> DiagGmms | None:
+    found = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+    return DiagGmms.from_arrays(found) if found else None
 
 
 def load_transitions(folder: Path, tree: ContextTree, arrays: dict[str, NDArray[np.float32]]) -> TransitionModel:

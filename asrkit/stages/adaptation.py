@@ -249,7 +249,7 @@ def adapt_by_aligning(
     first = _align(unadapted, replace(data, features=inputs), silence_phones, em, num_jobs, progress, "first alignment")
     posteriors = PathPosteriors(model.transitions, first.alignments, silence_phones, config.silence_weight)
     speakers = estimate_transforms(
-        model.gmms, inputs, posteriors, config.fmllr, model.alignment_gmms, num_jobs, progress
+        model.fmllr_gmms, inputs, posteriors, config.fmllr, model.alignment_gmms, num_jobs, progress
     )
     log.info("%s", speakers)
     return speakers

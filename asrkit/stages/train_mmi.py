@@ -105,7 +105,8 @@ def train_mmi(
     ----------
     seed_path : Path
         A finished model of the same lang directory. Its tree, transition probabilities and inputs stay, and of a
-        speaker-adaptive model the transforms that it aligns with and its mixtures for unadapted inputs.
+        speaker-adaptive model the transforms that it aligns with, its mixtures for unadapted inputs, and those that
+        transforms are estimated for.
     out : Path
         Model directory to be made.
     lm : Path, optional
@@ -138,7 +139,8 @@ def train_mmi(
         if state is None:
             failures = {one.utterance_id: one.reason for one in denominators.failures}
             alignments = {key: reference.tids for key, reference in data.references.items()}
-            state = EmState(0, seed.model, alignments, failures, (), transforms)
+            kept = seed.model.fmllr_gmms if seed.model.is_speaker_adaptive else None
+            state = EmState(0, replace(seed.model, adaptation_gmms=kept), alignments, failures, (), transforms)
         else:
             log.info("going on after iteration %d of %d", state.iteration, config.num_iters)
         state, last = _iterate(state, data, corpus, config, options, checkpoint)

@@ -197,6 +197,11 @@ def test_a_speaker_adaptive_model_keeps_its_transforms_and_its_first_pass(tmp_pa
     assert after.alignment_gmms is not None
     assert (after.alignment_gmms.means == before.alignment_gmms.means).all()
     assert not np.array_equal(after.gmms.means, before.gmms.means)
+    # Transforms go on to be estimated for the mixtures of maximum likelihood.
+    assert after.adaptation_gmms is not None
+    assert (after.fmllr_gmms.means == before.gmms.means).all()
+    assert before.adaptation_gmms is None
+    assert before.fmllr_gmms is before.gmms
     kept, used = (ArchiveReader(root / name / "trans.scp") for name in ("mmi", "mmi/denominators"))
     assert list(kept) == list(used) == ["s0", "s1", "s2"]
     assert all((kept[name] == used[name]).all() for name in kept)
