@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from asrkit.core.errors import ConfigError, ModelError
 from asrkit.hmm.transitions import TransitionModel
 from asrkit.lattice.acoustics import frames_of_tids
 from asrkit.lattice.lattice import Doubles, IntArray, Lattice, LatticeScales, build_lattice
+from asrkit.lattice.occupancies import Occupancies
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,30 +30,6 @@ class Reference:
 
     words: IntArray
     tids: IntArray
-
-
-@dataclass(frozen=True, eq=False)
-class Occupancies:
-    """Weights of pdfs at frames, each pair once, sorted by frame and then by pdf.
-
-    Attributes
-    ----------
-    frame_index : int32, shape (n,)
-        0-based.
-    pdf_ids : int32, shape (n,)
-        0-based.
-    weights : float32, shape (n,)
-        Above 0.
-    """
-
-    frame_index: IntArray
-    pdf_ids: IntArray
-    weights: NDArray[np.float32]
-
-    @property
-    def total(self) -> float:
-        """Sum of the weights, frames."""
-        return float(self.weights.sum(dtype=np.float64))
 
 
 def reference_logprob(lattice: Lattice, reference: Reference, scales: LatticeScales) -> float:
@@ -177,7 +153,6 @@ def mmi_occupancies(
     reference: IntArray,
     transitions: TransitionModel,
     cancel: bool = True,
-    min_weight: float = 0.0,
 ) -> tuple[Occupancies, Occupancies]:
     """Return numerator and denominator occupancies of the pdfs at each frame.
 
@@ -190,8 +165,6 @@ def mmi_occupancies(
     cancel : bool
         Take from both sides what both have of a pdf at a frame (Kaldi's sum-post --merge): their difference, and so
         the gradient, stays, and the updates need less smoothing.
-    min_weight : float
-        Weights of this or less are left out.
     """
     num_pdfs = transitions.num_pdfs
     frames = np.concatenate([frames_of_tids(lattice), np.arange(len(reference))])
@@ -203,10 +176,4 @@ def mmi_occupancies(
     num = np.bincount(places[count:], minlength=len(keys)).astype(np.float64)
     if cancel:
         num, den = np.maximum(num - den, 0.0), np.maximum(den - num, 0.0)
-    return _occupancies(keys, num, num_pdfs, min_weight), _occupancies(keys, den, num_pdfs, min_weight)
-
-
-def _occupancies(keys: NDArray[np.int64], weights: Doubles, num_pdfs: int, min_weight: float) -> Occupancies:
-    kept = weights > min_weight
-    frames, pdfs = np.divmod(keys[kept], num_pdfs)
-    return Occupancies(frames.astype(np.int32), pdfs.astype(np.int32), weights[kept].astype(np.float32))
+    return Occupancies.of_keys(keys, num, num_pdfs), Occupancies.of_keys(keys, den, num_pdfs)

@@ -33,8 +33,11 @@ class RecognizerConfig:
         LM weight of the two searches that adapt.
     first_beam, first_max_active :
         Width of the first of them; the second has ``beam`` and ``max_active``.
+    adapt_lattice_beam : float
+        Both make lattices of all paths within this of the best one, whose posteriors say what was spoken; 0: the best
+        path alone says it.
     adaptation : AdaptationConfig
-        How the transforms are estimated from their paths.
+        How the transforms are estimated from these.
     online_cmvn : OnlineCmvnConfig
         How live audio is normalised.
     endpoint : EndpointConfig
@@ -51,6 +54,7 @@ class RecognizerConfig:
     adapt_lm_weight: float = 10.0
     first_beam: float = 10.0
     first_max_active: int = 2000
+    adapt_lattice_beam: float = 6.0
     adaptation: AdaptationConfig = field(default_factory=lambda: AdaptationConfig(silence_weight=0.01))
     online_cmvn: OnlineCmvnConfig = field(default_factory=OnlineCmvnConfig)
     endpoint: EndpointConfig = field(default_factory=EndpointConfig)
@@ -76,9 +80,9 @@ class RecognizerConfig:
     @property
     def adapting_searches(self) -> tuple[SearchConfig, SearchConfig]:
         """The configurations of the two searches that adapt."""
-        scale = 1.0 / self.adapt_lm_weight
+        shared = {"acoustic_scale": 1.0 / self.adapt_lm_weight, "lattice_beam": self.adapt_lattice_beam}
         fewest = min(self.min_active, self.first_max_active)
         return (
-            SearchConfig(self.first_beam, self.first_max_active, fewest, acoustic_scale=scale),
-            SearchConfig(self.beam, self.max_active, self.min_active, acoustic_scale=scale),
+            SearchConfig(self.first_beam, self.first_max_active, fewest, **shared),
+            SearchConfig(self.beam, self.max_active, self.min_active, **shared),
         )

@@ -17,6 +17,9 @@ from asrkit.features.pipeline import FeaturePipeline
 from asrkit.features.transform import apply_affine, compose
 from asrkit.gmm.adaptation import PdfPosteriors, estimate_from_posteriors, path_posteriors
 from asrkit.gmm.diag import DiagGmms
+from asrkit.gmm.training import MIN_POSTERIOR
+from asrkit.lattice.lattice import LatticeScales
+from asrkit.lattice.occupancies import lattice_occupancies
 from asrkit.recognizer.model import RecognizerModel
 from asrkit.recognizer.result import Adaptation
 
@@ -62,7 +65,7 @@ def recognise(model: RecognizerModel, recordings: Sequence[Rows], search: BeamSe
         return Recognised(found, "none" if acoustic.alignment_gmms is None else "first pass")
     first, second = config.adapting_searches
     kind = "none"
-    for settings, gmms in ((first, acoustic.alignment_gmms), (second, acoustic.gmms)):
+    for settings, gmms in ((first, acoustic.alignment_gmms), (second, acoustic.fmllr_gmms)):
         kind = _adapt(model, inputs, gmms, settings, search)
     found = tuple(_search(acoustic.gmms, rows, search, config.search) for rows in inputs.rows)
     return Recognised(found, "fmllr", kind)
@@ -105,20 +108,27 @@ class _Inputs:
 
 def _adapt(model: RecognizerModel, inputs: _Inputs, gmms: DiagGmms, settings: SearchConfig, search: BeamSearch) -> str:
     """Search, and adapt the inputs by what was found (Kaldi's steps/decode_fmllr.sh); return the kind of transform."""
-    weight = model.config.adaptation.silence_weight
     posteriors: dict[str, PdfPosteriors] = {}
     for number, rows in enumerate(inputs.rows):
         result = _search(gmms, rows, search, settings)
         if isinstance(result, SearchResult):
-            posteriors[str(number)] = path_posteriors(
-                model.acoustic.transitions, result.alignment, model.silence_phones, weight
-            )
+            posteriors[str(number)] = _posteriors(model, result, settings)
     keyed = {str(number): rows for number, rows in enumerate(inputs.rows)}
     transform, report = estimate_from_posteriors(
-        model.acoustic.gmms, gmms, list(posteriors), keyed, posteriors, model.config.adaptation.fmllr
+        model.acoustic.fmllr_gmms, gmms, list(posteriors), keyed, posteriors, model.config.adaptation.fmllr
     )
     inputs.adapt(transform)
     return report.kind
+
+
+def _posteriors(model: RecognizerModel, result: SearchResult, settings: SearchConfig) -> PdfPosteriors:
+    """Return what a search believes: all of its lattice, or the best path where it made none."""
+    transitions, weight = model.acoustic.transitions, model.config.adaptation.silence_weight
+    if result.lattice is None:
+        return path_posteriors(transitions, result.alignment, model.silence_phones, weight)
+    scales = LatticeScales(settings.acoustic_scale, 1.0, settings.word_insertion_penalty)
+    found = lattice_occupancies(result.lattice, scales, transitions, model.silence_phones, weight, MIN_POSTERIOR)
+    return PdfPosteriors(found.frame_index, found.pdf_ids, found.weights)
 
 
 def _search(gmms: DiagGmms, rows: Rows, search: BeamSearch, config: SearchConfig) -> SearchResult | AsrkitError:

@@ -139,23 +139,11 @@ class DecodeConfig:
     @property
     def adapting_searches(self) -> tuple[SearchConfig, SearchConfig]:
         """The configurations of the two searches that adapt."""
-        scale = 1.0 / self.adapt_lm_weight
+        shared = {"acoustic_scale": 1.0 / self.adapt_lm_weight, "lattice_beam": self.adapt_lattice_beam}
         fewest = min(self.min_active, self.first_max_active)
         return (
-            SearchConfig(
-                self.first_beam,
-                self.first_max_active,
-                fewest,
-                acoustic_scale=scale,
-                lattice_beam=self.adapt_lattice_beam,
-            ),
-            SearchConfig(
-                self.beam,
-                self.max_active,
-                self.min_active,
-                acoustic_scale=scale,
-                lattice_beam=self.adapt_lattice_beam,
-            ),
+            SearchConfig(self.first_beam, self.first_max_active, fewest, **shared),
+            SearchConfig(self.beam, self.max_active, self.min_active, **shared),
         )
 
 

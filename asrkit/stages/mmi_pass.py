@@ -16,9 +16,10 @@ from asrkit.gmm.model import GmmHmm
 from asrkit.gmm.stats import GmmStats, accumulate
 from asrkit.gmm.training import NOT_FINITE, UTTERANCES_AT_ONCE
 from asrkit.lattice.acoustics import frames_of_tids, rescored
-from asrkit.lattice.discriminative import Occupancies, Reference, boosted, mmi_occupancies, reference_logprob
+from asrkit.lattice.discriminative import Reference, boosted, mmi_occupancies, reference_logprob
 from asrkit.lattice.forward_backward import forward_backward
 from asrkit.lattice.lattice import Lattice, LatticeScales
+from asrkit.lattice.occupancies import Occupancies
 from asrkit.stages.record import RunOptions
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,10 +16,9 @@ from asrkit.features.pipeline import ModelInputs
 from asrkit.gmm.diag import DiagGmms
 from asrkit.gmm.model import GmmHmm
 from asrkit.gmm.training import MIN_POSTERIOR
-from asrkit.hmm.transitions import TransitionModel
 from asrkit.lang.langdir import Lang
-from asrkit.lattice.forward_backward import forward_backward, frame_posteriors
-from asrkit.lattice.lattice import Lattice, LatticeScales
+from asrkit.lattice.lattice import LatticeScales
+from asrkit.lattice.occupancies import lattice_occupancies
 from asrkit.stages.acoustic import AcousticModel
 from asrkit.stages.adaptation import (
     AdaptationConfig,
@@ -93,13 +92,13 @@ def adapt_by_searching(
     inputs = features
     searches: tuple[tuple[SearchConfig, DiagGmms], ...] = (
         (first, mixtures.alignment_gmms),
-        (second, mixtures.gmms),
+        (second, mixtures.fmllr_gmms),
     )
     for number, (search, gmms) in enumerate(searches, 1):
         label = f"pass {number} of 3"
         posteriors = _search(mixtures, gmms, inputs, graph, search, lang.silence_phones, config, options, label)
         found = estimate_transforms(
-            mixtures.gmms, inputs, posteriors, config.fmllr, gmms, options.num_jobs, options.progress
+            mixtures.fmllr_gmms, inputs, posteriors, config.fmllr, gmms, options.num_jobs, options.progress
         )
         log.info("%s: %s", label, found)
         passes.append(found)
@@ -130,33 +129,8 @@ def _search(
             alignments[one.utterance_id] = result.alignment
         else:
             scales = LatticeScales(search.acoustic_scale, 1.0, search.word_insertion_penalty)
-            posteriors[one.utterance_id] = lattice_posteriors(
-                result.lattice, scales, model.transitions, silence_phones, config.silence_weight
+            found = lattice_occupancies(
+                result.lattice, scales, model.transitions, silence_phones, config.silence_weight, MIN_POSTERIOR
             )
+            posteriors[one.utterance_id] = PdfPosteriors(found.frame_index, found.pdf_ids, found.weights)
     return posteriors or PathPosteriors(model.transitions, alignments, silence_phones, config.silence_weight)
-
-
-def lattice_posteriors(
-    lattice: Lattice,
-    scales: LatticeScales,
-    transitions: TransitionModel,
-    silence_phones: Sequence[int],
-    silence_weight: float,
-) -> PdfPosteriors:
-    """Return the pdfs of all paths of a lattice, silence weighted down (lattice-to-post, weight-silence-post).
-
-    Transition_ids that are less probable than ``MIN_POSTERIOR`` at a frame are left out.
-    """
-    found = frame_posteriors(lattice, forward_backward(lattice, scales).arcs)
-    kept = found.posteriors > MIN_POSTERIOR
-    frames = np.repeat(np.arange(found.num_frames, dtype=np.int32), np.diff(found.offsets))[kept]
-    tids, weights = found.ids[kept], found.posteriors[kept]
-    silent = np.isin(transitions.tid_to_phone[tids], np.asarray(silence_phones))
-    weights = np.where(silent, silence_weight, 1.0) * weights
-    # Transition_ids of one pdf are one pair.
-    keys, places = np.unique(
-        frames.astype(np.int64) * transitions.num_pdfs + transitions.tid_to_pdf[tids], return_inverse=True
-    )
-    sums = np.bincount(places, weights, minlength=len(keys)).astype(np.float32)
-    at, pdf_ids = np.divmod(keys, transitions.num_pdfs)
-    return PdfPosteriors(at.astype(np.int32), pdf_ids.astype(np.int32), sums)
