@@ -6,7 +6,8 @@
 #   recipes/librispeech/run.sh --corpus DIR --lexicon FILE --lms "NAME=FILE.arpa.gz …" …
 #
 # Stages: 0 data, 1 lexicon, 2 language and language models, 3 features, 4 monophones on the shortest utterances,
-# 5 triphones, 6 LDA and MLLT, 7 speaker-adaptive training, the last two each with graph, decoding and score.
+# 5 triphones, 6 LDA and MLLT, 7 speaker-adaptive training, 8 MMI and boosted MMI on top of both, these three each with
+# graph, decoding and score.
 # The lexicon is looked up in --dictionary (cmudict's form); a G2P model trained on it pronounces the other words.
 # The language model is a bigram of the training transcripts and of --lm-text: books, or transcripts of other
 # readers (*.trans.txt); none of the dev or test readers belongs there. --lexicon and --lms take the place of both
@@ -108,4 +109,14 @@ if runs 7 "speaker-adaptive training"; then
   asrkit train-gmm sat "$data/$train" "$lang" "$exp/lda_mllt" "$exp/sat" "${size[@]}" \
     --num-jobs "$num_jobs" --seed "$seed"
   evaluate sat
+fi
+if runs 8 "discriminative training"; then
+  for rung in lda_mllt sat; do
+    for criterion in mmi bmmi; do
+      asrkit train-gmm mmi "$data/$train" "$lang" "$exp/$rung" "$exp/${rung}_$criterion" \
+        --config "$recipe/conf/$criterion.toml" --denominators "$exp/${rung}_denominators" \
+        --num-jobs "$num_jobs" --seed "$seed"
+      evaluate "${rung}_$criterion"
+    done
+  done
 fi
