@@ -18,6 +18,9 @@ from asrkit.lattice.lattice import Lattice, LatticeScales
 from asrkit.lattice.mbr import MbrResult, minimum_bayes_risk
 from asrkit.lattice.paths import LatticePath, best_path, n_best
 
+POSTERIOR_SCALE = 0.5
+"""Gave the best calibrated confidences on LibriSpeech's dev-mini, and on AN4 better ones than 1."""
+
 
 @dataclass(frozen=True)
 class TimedWords:
@@ -91,12 +94,16 @@ class LatticeReading:
         Alternatives wanted, at most.
     least_risk : bool
         Take the words of least expected errors (minimum Bayes risk) in place of those of the best path.
+    posterior_scale : float
+        Factor of all costs where they become probabilities. Frames are not independent, so that a lattice's own
+        probabilities are too sure of themselves.
     """
 
     settings: Sequence[LatticeScales]
     times: WordTimes
     num_best: int = 1
     least_risk: bool = False
+    posterior_scale: float = POSTERIOR_SCALE
 
     def __call__(self, result: SearchResult, config: SearchConfig) -> Reading:
         """Read the lattice of a finished search that had the configuration ``config``."""
@@ -110,7 +117,7 @@ class LatticeReading:
         main_scales = self.settings[0]
         best = best_path(lattice, main_scales)
         if self.least_risk:
-            risks = [minimum_bayes_risk(lattice, scales) for scales in self.settings]
+            risks = [minimum_bayes_risk(lattice, scales.times(self.posterior_scale)) for scales in self.settings]
             words = tuple(risk.words for risk in risks)
             main = _of_least_risk(risks[0])
         else:
@@ -123,13 +130,14 @@ class LatticeReading:
         return Reading(lattice, beam, words, main, alternatives or (main,), best.transition_ids, best.acoustic_cost)
 
     def _timed(self, lattice: Lattice, path: LatticePath) -> TimedWords:
-        scales = self.settings[0]
+        scales = self.settings[0].times(self.posterior_scale)
         risk = minimum_bayes_risk(lattice, scales, words=path.words, decode=False)
         spans = self.times.spans(path.words, path.transition_ids)
         rough = spans is None
         if spans is None:
             spans = list(zip(path.word_frames, [*path.word_frames[1:], len(path.transition_ids)]))
-        probability = math.exp(min(-path.cost - forward_backward(lattice, scales).total_logprob, 0.0))
+        logprob = -self.posterior_scale * path.cost - forward_backward(lattice, scales).total_logprob
+        probability = math.exp(min(logprob, 0.0))
         return TimedWords(path.words, tuple(spans), risk.confidences, path.cost, probability, rough)
 
 

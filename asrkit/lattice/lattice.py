@@ -41,6 +41,12 @@ class LatticeScales:
         if not math.isfinite(self.word_insertion_penalty):
             raise ConfigError(f"word_insertion_penalty is {self.word_insertion_penalty}, expected a finite number")
 
+    def times(self, factor: float) -> LatticeScales:
+        """Return scales that make every cost ``factor`` times as large."""
+        return LatticeScales(
+            factor * self.acoustic_scale, factor * self.graph_scale, factor * self.word_insertion_penalty
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Lattice:

@@ -27,6 +27,8 @@ class RecognizerConfig:
         Cost added for each word; may be negative.
     lattice_beam : float
         Alternatives survive whose cost is within this of the best path's; 0: there are none, and no confidences.
+    posterior_scale : float
+        Factor of all costs where they become confidences.
     adapt : bool
         With a speaker-adaptive model: adapt its inputs by two searches before the one that gives the result.
     adapt_lm_weight : float
@@ -50,6 +52,7 @@ class RecognizerConfig:
     lm_weight: float = 10.0
     insertion_penalty: float = 0.0
     lattice_beam: float = 8.0
+    posterior_scale: float = 0.5
     adapt: bool = True
     adapt_lm_weight: float = 10.0
     first_beam: float = 10.0
@@ -60,7 +63,7 @@ class RecognizerConfig:
     endpoint: EndpointConfig = field(default_factory=EndpointConfig)
 
     def __post_init__(self) -> None:
-        for name in ("lm_weight", "adapt_lm_weight"):
+        for name in ("lm_weight", "adapt_lm_weight", "posterior_scale"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected a number above 0")
         _ = self.search, self.adapting_searches

@@ -36,7 +36,8 @@ def make_segment(
         return Segment(start_secs, end_secs, words, (best,), result.reached_final)
     config = model.config.search
     scales = LatticeScales(config.acoustic_scale, 1.0, config.word_insertion_penalty)
-    reading = LatticeReading((scales,), model.times, num_nbest)(result, config)
+    read = LatticeReading((scales,), model.times, num_nbest, posterior_scale=model.config.posterior_scale)
+    reading = read(result, config)
     nbest = tuple(_hypothesis(model, one, start_secs) for one in reading.alternatives)
     return Segment(start_secs, end_secs, nbest[0].words, nbest, result.reached_final)
 

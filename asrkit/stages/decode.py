@@ -57,6 +57,8 @@ class DecodeConfig:
         Alternatives of each utterance in ``hyp.jsonl``, at most.
     least_risk : bool
         Take the words of least expected errors (minimum Bayes risk) in place of those of the best path.
+    posterior_scale : float
+        Factor of all costs where they become confidences and risks.
     save_lattices : bool
         Write the lattices, determinised, as Kaldi's archives are: ``lat.scp`` and ``lat.ark``.
     save_alignments : bool
@@ -85,6 +87,7 @@ class DecodeConfig:
     lattice_beam: float = 8.0
     num_best: int = 1
     least_risk: bool = False
+    posterior_scale: float = 0.5
     save_lattices: bool = True
     save_alignments: bool = False
     adapt: bool = True
@@ -105,6 +108,8 @@ class DecodeConfig:
             raise ConfigError(f"num_best is {self.num_best}, expected 1 or more")
         if self.lattice_beam == 0 and (self.num_best > 1 or self.least_risk):
             raise ConfigError("num_best and least_risk need lattices", remedy="set lattice_beam above 0")
+        if not 0 < self.posterior_scale < float("inf"):
+            raise ConfigError(f"posterior_scale is {self.posterior_scale}, expected a number above 0")
         for weight in (*self.lm_weights, self.adapt_lm_weight):
             if not 0 < weight < float("inf"):
                 raise ConfigError(f"an LM weight is {weight}, expected a number above 0")
@@ -259,7 +264,7 @@ def _lattice_reading(config: DecodeConfig, times: WordTimes) -> LatticeReading |
     if config.lattice_beam == 0:
         return None
     scales = [LatticeScales(1.0 / one.lm_weight, 1.0, one.insertion_penalty) for one in config.settings]
-    return LatticeReading(scales, times, config.num_best, config.least_risk)
+    return LatticeReading(scales, times, config.num_best, config.least_risk, config.posterior_scale)
 
 
 class _Results:

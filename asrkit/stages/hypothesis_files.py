@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asrkit.core.files import write_lines
+from asrkit.core.errors import FormatError
+from asrkit.core.files import read_lines, write_lines
 from asrkit.data.datadir import DataDir, Utterance, save_text
 from asrkit.lang.symbols import SymbolTable
 from asrkit.score.sweep import Setting
@@ -19,6 +20,28 @@ if TYPE_CHECKING:
 log = logging.getLogger("asrkit")
 
 HYPOTHESES, TIMES, ALTERNATIVES = "hyp.txt", "hyp.ctm", "hyp.jsonl"
+
+
+def read_confidences(folder: Path) -> dict[str, list[tuple[str, float]]]:
+    """Return the words of ``hyp.jsonl`` with their confidences, by utterance_id; nothing where there is no such file.
+
+    Raises
+    ------
+    FormatError
+        A line is damaged.
+    """
+    path = folder / ALTERNATIVES
+    found: dict[str, list[tuple[str, float]]] = {}
+    for number, line in enumerate(read_lines(path) if path.exists() else [], 1):
+        try:
+            described = json.loads(line)
+            words = [(str(word["word"]), float(word["confidence"])) for word in described["words"]]
+            found[str(described["utterance_id"])] = words
+        except (ValueError, KeyError, TypeError) as error:
+            raise FormatError(
+                f"not a hypothesis as `asrkit decode` writes them: {error!r}", where=f"{path}:{number}"
+            ) from None
+    return found
 
 
 class HypothesisFiles:

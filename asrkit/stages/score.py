@@ -19,6 +19,7 @@ from asrkit.core.files import write_lines
 from asrkit.core.streams import random_stream
 from asrkit.data.datadir import read_text
 from asrkit.score.bootstrap import Interval, bootstrap_interval, paired_bootstrap, sum_groups
+from asrkit.score.calibration import calibration
 from asrkit.score.counts import ErrorCounts
 from asrkit.score.listing import (
     RATE_NAMES,
@@ -34,6 +35,7 @@ from asrkit.score.mapsswe import compare_edits
 from asrkit.score.sweep import Setting, choose_best, list_settings, save_best
 from asrkit.score.tokens import Fold, TokenRules, Unit, read_variants
 from asrkit.score.utterances import ScoredUtterances, group_by, match, name_some, score_utterances
+from asrkit.stages.hypothesis_files import read_confidences
 from asrkit.stages.record import Failure, RunOptions, StageReport
 
 Resample = Literal["auto", "utterance", "speaker"]
@@ -147,7 +149,8 @@ def score(
     -------
     StageReport
         Figures: the rate in percent under ``wer``, ``cer`` or ``per``; ``counts``; ``interval`` where there is one;
-        what was asked for besides. Utterances without a hypothesis are its failures.
+        what was asked for besides, and with a decode directory that has confidences how well the main setting's are
+        calibrated. Utterances without a hypothesis are its failures.
 
     Raises
     ------
@@ -167,6 +170,8 @@ def score(
         save_best(hypothesis, best, scored.total(), against.path)
     lines = [*_list(scored, against, listing, figures), *lines]
     lines.append(_rate(scored, against, config, options, figures))
+    if hypothesis.is_dir():
+        lines += _confidences(hypothesis, against, figures)
     if missing:
         figures["missing"] = len(missing)
         lines.append(_missing_line(missing, file))
@@ -292,6 +297,32 @@ def _rate(
         figures["interval"] = _interval(interval, resample)
         return f"{line} {interval_text(interval, resample)}"
     return line if config.bootstrap == 0 else f"{line} (no interval: one {resample} alone)"
+
+
+def _confidences(folder: Path, against: _Reference, figures: dict[str, Any]) -> list[str]:
+    """Put into ``figures`` how well confidences of a decode directory are calibrated, and return it as a line."""
+    said = read_confidences(folder)
+    said = {key: words for key, words in said.items() if key in against.tokens}
+    if not any(said.values()) or against.rules.unit == "char":
+        return []
+    tokens: dict[str, tuple[str, ...]] = {}
+    confidences: dict[str, list[float]] = {}
+    for key, words in said.items():
+        by_word = [against.rules.apply((word,)) for word, _ in words]
+        tokens[key] = tuple(token for some in by_word for token in some)
+        confidences[key] = [sure for some, (_, sure) in zip(by_word, words) for _ in some]
+    scored = score_utterances({key: against.tokens[key] for key in tokens}, tokens)
+    right: list[NDArray[np.bool_]] = []
+    for at, key in enumerate(scored.utterance_ids):
+        right.append(np.ones(len(tokens[key]), dtype=bool))
+        right[-1][[place for kind, _, place in scored.edits[at] if kind != "delete"]] = False
+    sure = np.array([value for key in scored.utterance_ids for value in confidences[key]])
+    found = calibration(sure, np.concatenate(right))
+    figures["confidences"] = dataclasses.asdict(found)
+    return [
+        f"confidences of {found.num_words} words: expected calibration error {found.expected_error:.3f}, "
+        f"normalised cross entropy {found.cross_entropy:.3f}"
+    ]
 
 
 def _compare(

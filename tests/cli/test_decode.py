@@ -372,6 +372,7 @@ def test_inputs_that_are_absent_or_do_not_belong_together(
         ("first_beam=0", "beam is 0.0"),
         ("lattice_beam=-1", "lattice_beam is -1.0"),
         ("num_best=0", "num_best is 0"),
+        ("posterior_scale=0", "posterior_scale is 0.0"),
         ("first_max_active=0", "max_active is 0"),
         ("adaptation.silence_weight=2", "silence_weight is 2.0"),
         ("adaptation.fmllr.update=best", "adaptation.fmllr.update is 'best'"),

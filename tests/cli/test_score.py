@@ -196,6 +196,41 @@ def test_a_decode_directory_gives_the_best_setting(data: Path) -> None:
     assert [setting["errors"] for setting in result["settings"]] == [5, 4, 3]  # type: ignore[attr-defined]
 
 
+def _claim(data: Path, **confidences: list[tuple[str, float]]) -> None:
+    lines = [
+        json.dumps(
+            {
+                "utterance_id": key.replace("_", "-"),
+                "words": [{"word": word, "confidence": sure} for word, sure in words],
+            }
+        )
+        for key, words in confidences.items()
+    ]
+    (data / "decode" / "hyp.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def test_the_confidences_of_a_decode_directory_are_checked(data: Path) -> None:
+    assert "confidences" not in figures("data", "decode")
+    _claim(
+        data, b_u1=[("it", 0.95), ("WAS", 0.85), ("the", 0.95), ("best", 0.95), ("of", 0.95)], z_u3=[("hello", 0.15)]
+    )
+    found = figures("data", "decode")["confidences"]
+    assert isinstance(found, dict)
+    assert (found["num_words"], found["num_right"]) == (6, 5)
+    # 4 words of 0.95 are right, one of 0.85 is wrong, one of 0.15 is right.
+    assert found["expected_error"] == pytest.approx((4 * 0.05 + 0.85 + 0.85) / 6)
+    assert "confidences of 6 words: expected calibration error 0.317" in run("data", "decode").stdout
+    # An ignored word does not count.
+    found = figures("data", "decode", "--ignore", "WAS")["confidences"]
+    assert isinstance(found, dict)
+    assert (found["num_words"], found["num_right"]) == (5, 5)
+
+
+def test_damaged_confidences_are_named(data: Path) -> None:
+    (data / "decode" / "hyp.jsonl").write_text('{"utterance_id": "b-u1", "words": [{"word": "it"}]}\n')
+    assert "hyp.jsonl:1" in failing("data", "decode")
+
+
 def test_comparing_two_systems(data: Path) -> None:
     same = figures("data", "hyp", "--compare", "hyp")["comparison"]
     assert same["mapsswe"]["p_value"] == 1.0  # type: ignore[index]
