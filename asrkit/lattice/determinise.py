@@ -9,6 +9,7 @@ import numpy as np
 from asrkit.core.errors import ConfigError, DataError
 from asrkit.lattice import determinise_kernels as kernels
 from asrkit.lattice.lattice import Lattice, LatticeScales, build_lattice
+from asrkit.lattice.path_kernels import costs_to_end
 
 _MOST_ROOM = 1 << 22
 """Strings or subsets at most: about 1 GB."""
@@ -60,7 +61,7 @@ def determinise(lattice: Lattice, scales: LatticeScales, beam: float, max_arcs: 
     if not beam >= 0:
         raise ConfigError(f"the beam of the determinisation is {beam}, expected a number of 0 or more")
     costs, final_costs = lattice.arc_costs(scales), lattice.final_costs(scales)
-    backward = kernels.backward_costs(lattice.offsets, lattice.destinations, costs, final_costs)
+    backward, _ = costs_to_end(lattice.offsets, lattice.destinations, costs, final_costs)
     source = kernels.Source(
         *(lattice.offsets, lattice.words, lattice.destinations, costs, lattice.graph_costs, lattice.acoustic_costs),
         *(lattice.tid_offsets, lattice.tids, final_costs, lattice.final_graph_costs, lattice.final_acoustic_costs),

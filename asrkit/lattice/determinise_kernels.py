@@ -591,18 +591,3 @@ def write_strings(
     """Write each arc's two strings one after the other, so that they end before ``labels[ends[arc]]``."""
     for at in range(len(strings)):
         write_string(trie, np.int64(strings[at]), labels, write_string(trie, np.int64(behind[at]), labels, ends[at]))
-
-
-@njit(cache=True, nogil=True)
-def backward_costs(
-    offsets: NDArray[np.int32],
-    destinations: NDArray[np.int32],
-    costs: NDArray[np.float64],
-    final_costs: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Return the least cost from each state to an end."""
-    backward = final_costs.copy()
-    for state in range(len(final_costs) - 1, -1, -1):
-        for arc in range(offsets[state], offsets[state + 1]):
-            backward[state] = min(backward[state], costs[arc] + backward[destinations[arc]])
-    return backward
