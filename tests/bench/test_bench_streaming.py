@@ -19,6 +19,7 @@ from rapidfuzz.distance import Levenshtein
 from asrkit.core.errors import AsrkitError
 from asrkit.data.audio import FULL_SCALE, read_audio
 from asrkit.data.datadir import DataDir
+from asrkit.features.cmvn import CmvnStats
 from asrkit.recognizer.recognizer import Recognizer, load_recognizer
 from asrkit.recognizer.result import Partial
 from asrkit.score.sweep import read_best
@@ -34,7 +35,7 @@ Recording = tuple[NDArray[np.float32], int]
 class Measured:
     """Sums over utterances."""
 
-    errors: dict[str, int] = field(default_factory=lambda: {"decode": 0, "alone": 0, "live": 0})
+    errors: dict[str, int] = field(default_factory=lambda: {"decode": 0, "alone": 0, "live": 0, "anew": 0})
     num_words: int = 0
     audio_secs: float = 0.0
     work_secs: float = 0.0
@@ -47,10 +48,12 @@ class Measured:
         self.errors[kind] += Levenshtein.distance(reference, text.split())
 
 
-def live(recognizer: Recognizer, recording: Recording, measured: Measured) -> str:
+def live(
+    recognizer: Recognizer, recording: Recording, measured: Measured, speaker: CmvnStats | None
+) -> tuple[str, CmvnStats | None]:
     """Feed a recording in blocks; note by how much audio, and work, results come behind the words they tell of."""
     samples, rate = recording
-    stream = recognizer.stream(rate)
+    stream = recognizer.stream(rate, speaker=speaker)
     first: tuple[float, float] | None = None
     size = round(BLOCK_SECS * rate)
     for start in range(0, len(samples), size):
@@ -76,7 +79,7 @@ def live(recognizer: Recognizer, recording: Recording, measured: Measured) -> st
     if first is not None and result.words:
         measured.first_audio.append(first[0] - result.words[0].end_secs)
         measured.first_all.append(first[0] + first[1] - result.words[0].end_secs)
-    return result.text
+    return result.text, stream.speaker
 
 
 def measure(run: Path, model: str, graph: str) -> Measured:
@@ -100,9 +103,12 @@ def measure(run: Path, model: str, graph: str) -> Measured:
         for reference, result in zip(references, recognizer.together(recordings), strict=True):
             assert not isinstance(result, AsrkitError)
             measured.count("decode", reference, result.text)
+        speaker: CmvnStats | None = None
         for reference, recording in zip(references, recordings, strict=True):
             measured.count("alone", reference, recognizer(*recording).text)
-            measured.count("live", reference, live(recognizer, recording, measured))
+            text, speaker = live(recognizer, recording, measured, speaker)
+            measured.count("live", reference, text)
+            measured.count("anew", reference, live(recognizer, recording, Measured(), None)[0])
     return measured
 
 
@@ -120,7 +126,8 @@ def test_live_an4() -> None:
         found = measure(run, *pair.split(":"))
         rates = {kind: 100 * errors / found.num_words for kind, errors in found.errors.items()}
         print(f"\n{pair}: {found.num_words} words, {found.audio_secs:.0f} s")
-        print("  %WER by speaker (asrkit decode) {decode:.2f}, each alone {alone:.2f}, live {live:.2f}".format(**rates))
+        print("  %WER of whole recordings: by speaker (asrkit decode) {decode:.2f}, alone {alone:.2f}".format(**rates))
+        print("  %WER live: a session a speaker {live:.2f}, a session a recording {anew:.2f}".format(**rates))
         print(f"  real-time factor live {found.work_secs / found.audio_secs:.3f}")
         print(f"  first partial behind the first word's end, s of audio: {quantiles(found.first_audio)}")
         print(f"                                     with its work: {quantiles(found.first_all)}")
