@@ -173,6 +173,9 @@ def adapt(
         if older.model.alignment_gmms is not None and found.alignment_stats is not None:
             aligning = map_update(older.model.alignment_gmms, found.alignment_stats, config.map)
             model = replace(model, alignment_gmms=aligning)
+            if older.model.adaptation_gmms is not None:
+                fitted = map_update(older.model.adaptation_gmms, found.stats, config.map)
+                model = replace(model, adaptation_gmms=fitted)
             save_transforms(out, found.transforms)
         after = _accumulate(model, found.data, found.alignments, config, options, "adapted model")
         for path in report:

@@ -144,6 +144,23 @@ def test_both_mixtures_of_a_speaker_adaptive_model_are_adapted(adaptive: Path, t
     assert read_json(tmp_path / "out" / "tree-report.json") == read_json(adaptive / "sat" / "tree-report.json")
 
 
+def test_the_mixtures_that_transforms_are_for_are_adapted_too(adaptive: Path, tmp_path: Path) -> None:
+    model = load_acoustic_model(adaptive / "sat").model
+    moved = replace(model.gmms, means=model.gmms.means + np.float32(0.25))
+    shutil.copytree(adaptive / "sat", tmp_path / "kept")
+    replace(model, adaptation_gmms=moved).save_parameters(tmp_path / "kept")
+    prior = load_acoustic_model(tmp_path / "kept").model
+    assert (prior.fmllr_gmms.means == moved.means).all()
+    config = AdaptConfig(tau=5.0, acoustic_scale=1.0, adaptation=AdaptationConfig(0.1))
+    adapt(adaptive / "data", adaptive / "lang", tmp_path / "kept", tmp_path / "out", config, sat.OPTIONS)
+    found = load_acoustic_model(tmp_path / "out").model
+    # One's prior is a quarter to the right of the other's, and statistics are the same.
+    apart = found.fmllr_gmms.means - found.gmms.means
+    assert apart.min() >= -1e-4
+    assert 0.001 < apart.max() <= 0.2501
+    assert np.abs(found.fmllr_gmms.means - moved.means).max() > 0.05
+
+
 def test_any_number_of_jobs_gives_the_same_files(
     adaptive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
