@@ -46,6 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "decode": ("asrkit.cli.decode", "Recognise the utterances of a data directory."),
     "transcribe": ("asrkit.cli.transcribe", "Turn audio files, or raw audio from standard input, into words."),
     "listen": ("asrkit.cli.listen", "Turn what a microphone hears into words."),
+    "rescore": ("asrkit.cli.rescore", "Put another language model into lattices."),
     "pack": ("asrkit.cli.pack", "Put a model and its graph into one file that `asrkit transcribe` opens."),
     "score": (
         "asrkit.cli.score",

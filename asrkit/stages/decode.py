@@ -238,7 +238,7 @@ def _decode(
         else:
             scorer = model.model.alignment_gmms
     loglikes = Loglikes(scorer, features)
-    reading = _lattice_reading(config, times_of)
+    reading = lattice_reading(config, times_of)
     decoded = decode_many(search_graph, config.searches, list(features), loglikes, options.num_jobs, reading)
     files = HypothesisFiles(data, words, config.settings, model.front_end.frame_shift_ms / 1000)
     results = _Results(files, times_of, config)
@@ -257,7 +257,8 @@ def _decode(
     return StageResult({**results.figures(), **adapted.figures()}, tuple(failures))
 
 
-def _lattice_reading(config: DecodeConfig, times: WordTimes) -> LatticeReading | None:
+def lattice_reading(config: DecodeConfig, times: WordTimes) -> LatticeReading | None:
+    """Return what reads off lattices what a configuration asks for; None where it asks for no lattices."""
     from asrkit.decode.reading import LatticeReading
     from asrkit.lattice.lattice import LatticeScales
 
