@@ -8,8 +8,8 @@ from asrkit.lm.model import NgramLayer, NgramModel
 from asrkit.lm.pruning import prune
 
 
-def lookahead_model(model: NgramModel, threshold: float) -> NgramModel:
-    """Return a bigram, pruned from a model's two lower orders, that a graph charges unambiguously.
+def lookahead_model(model: NgramModel, threshold: float | None = None) -> NgramModel:
+    """Return a model's unigrams, or a bigram pruned from its two lower orders, that a graph charges unambiguously.
 
     The best path of a graph backs off wherever that is cheaper than the listed n-gram. Here it never is: bigrams that
     are less probable than by backing off are left out, without setting back-off weights anew. So what the small
@@ -18,15 +18,15 @@ def lookahead_model(model: NgramModel, threshold: float) -> NgramModel:
 
     Parameters
     ----------
-    threshold : float
-        As in :func:`asrkit.lm.pruning.prune`; +inf: no bigrams, the unigrams alone.
+    threshold : float, optional
+        As in :func:`asrkit.lm.pruning.prune`; without it the unigrams alone.
     """
     unigrams = model.layers[0]
-    if model.order == 1 or threshold == np.inf:
+    if model.order == 1 or threshold is None:
         return NgramModel(model.words, (NgramLayer(unigrams.keys, unigrams.log10_prob, np.zeros(len(unigrams))),))
     small = prune(NgramModel(model.words, model.layers[:2]), threshold)
     if small.order == 1:
-        return lookahead_model(model, np.inf)
+        return lookahead_model(model)
     backoff = small.layers[0].log10_backoff
     # Where pruning left no mass for backing off, the model's own weight is as good.
     backoff = np.where(np.isfinite(backoff), backoff, unigrams.log10_backoff)

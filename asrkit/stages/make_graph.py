@@ -1,8 +1,8 @@
 """The stage of `asrkit make-graph`: from lang directory, language model and acoustic model to HCLG.
 
-A graph of an n-gram model can be made in two ways. *Static*: HCLG holds the model. *On the fly*: HCLG holds a bigram
-pruned from it, and what the full model costs more stands in ``difference.fst``, which the search composes with HCLG as
-it goes. The second takes a fraction of the memory, and more time for the search.
+A graph of an n-gram model can be made in two ways. *Static*: HCLG holds the model. *On the fly*: HCLG holds its
+unigrams, or bigrams pruned from it, and what the full model costs more stands in ``difference.fst``, which the search
+composes with HCLG as it goes. The second takes a fraction of the memory, and more time for the search.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from asrkit.core.config import to_mapping
-from asrkit.core.errors import ConfigError, FormatError, ModelError
+from asrkit.core.errors import ConfigError, FormatError, GraphError, ModelError
 from asrkit.graph.automaton import NgramAutomaton
 from asrkit.graph.difference import difference
 from asrkit.graph.directory import DIFFERENCE, save_graph
@@ -39,6 +39,8 @@ LANG_INPUTS = ("words.txt", "phones.txt", "lexicon.txt", SILENCE_FILE, "topology
 MODEL_INPUTS = ("tree.json", "topology.json", "model.safetensors")
 OUTPUTS = ("HCLG.fst", "words.txt", "lexicon.txt", "phones.txt", "graph.json")
 NUM_NAMED = 10
+BYTES_PER_GRAMMAR_ARC = 2000
+"""What the making of a graph takes at its peak, roughly: measured on n-gram models of 0.3 to 2.5 million arcs."""
 
 
 @dataclass(frozen=True)
@@ -52,19 +54,24 @@ class MakeGraphConfig(GraphConfig):
         list of phrases.
     on_the_fly : bool
         Keep the n-gram model out of HCLG, and let the search add it.
-    lookahead_threshold : float
-        How far the bigram that HCLG holds then is pruned, as in `asrkit train-lm prune`; inf: to unigrams. The smaller
-        it is, the larger the graph, and the better the search knows early where words lead.
+    lookahead_threshold : float or None
+        None: HCLG holds the model's unigrams then. A number: it holds its bigrams too, pruned as by `asrkit train-lm
+        prune`; the smaller the threshold the larger the graph, and the better the search knows early where words lead.
+    max_memory_gb : float
+        A graph whose making would take more than about this is refused, before it fills the memory.
     """
 
     kind: Kind = "auto"
     on_the_fly: bool = False
-    lookahead_threshold: float = 1e-7
+    lookahead_threshold: float | None = None
+    max_memory_gb: float = 10.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.lookahead_threshold > 0:
+        if self.lookahead_threshold is not None and not self.lookahead_threshold > 0:
             raise ConfigError(f"lookahead_threshold is {self.lookahead_threshold}, expected a number above 0")
+        if not self.max_memory_gb > 0:
+            raise ConfigError(f"max_memory_gb is {self.max_memory_gb}, expected a number above 0")
 
 
 def make_graph(
@@ -112,7 +119,13 @@ def make_graph(
         else:
             grammar = read_language_model(lm_path, lang.words, config.kind)
         say_what_was_dropped(grammar, lm_path)
-        fst = compile_hclg(lang, grammar.fst, tree, transitions, config)
+        check_memory(grammar, config, lm_path)
+        try:
+            fst = compile_hclg(lang, grammar.fst, tree, transitions, config)
+        except MemoryError:
+            raise too_large(
+                f"there is not enough memory for a graph of {grammar.fst.num_arcs} n-grams", lm_path
+            ) from None
         described = {
             "language_model": str(lm_path),
             "language_model_sha256": hashlib.sha256(lm_path.read_bytes()).hexdigest(),
@@ -172,6 +185,27 @@ def _is_arpa(path: Path, kind: Kind) -> bool:
     if not path.is_file():
         raise FormatError("no such language model file", where=path, remedy="make one with `asrkit train-lm`")
     return kind == "arpa" or (kind == "auto" and path.suffix in (".arpa", ".gz", ".lm"))
+
+
+def check_memory(grammar: Grammar, config: MakeGraphConfig, path: Path) -> None:
+    """Raise :class:`GraphError` when the graph of a grammar would take too much memory to make."""
+    expected_gb = BYTES_PER_GRAMMAR_ARC * grammar.fst.num_arcs / 1e9
+    if expected_gb > config.max_memory_gb:
+        raise too_large(
+            f"making a graph of {grammar.fst.num_arcs} n-grams would take about {expected_gb:.3g} GB, and "
+            f"max_memory_gb is {config.max_memory_gb:g}",
+            path,
+        )
+
+
+def too_large(message: str, path: Path) -> GraphError:
+    """Return the error of a language model that is too large for a graph."""
+    return GraphError(
+        message,
+        where=path,
+        remedy="make it with --on-the-fly (if that is given, without lookahead_threshold), prune the model "
+        "with `asrkit train-lm prune`, or allow more with --set max_memory_gb=…",
+    )
 
 
 def say_what_was_dropped(grammar: Grammar, path: Path) -> None:

@@ -82,8 +82,7 @@ def test_on_the_fly_it_finds_what_the_static_graph_does(place: Path) -> None:
     write_model(place / "kn.arpa", estimate(count_ngrams(text, 2), NgramConfig(order=2)))
     static, on_the_fly = place / "graph", place / "fly"
     assert run(place / "lang", place / "kn.arpa", place / "model", static).exit_code == 0
-    for threshold in ("1e-9", "inf"):
-        chosen = ("--on-the-fly", "--set", f"lookahead_threshold={threshold}", "--json")
+    for chosen in (("--on-the-fly", "--json"), ("--on-the-fly", "--json", "--set", "lookahead_threshold=1e-9")):
         result = run(place / "lang", place / "kn.arpa", place / "model", on_the_fly, *chosen)
         assert result.exit_code == 0, result.output
         figures = json.loads(result.stdout)["figures"]
@@ -108,6 +107,24 @@ def test_on_the_fly_it_finds_what_the_static_graph_does(place: Path) -> None:
     assert load_difference(static) is None
     assert run(place / "lang", place / "kn.arpa", place / "model", on_the_fly).exit_code == 0
     assert not (on_the_fly / "difference.fst").exists()
+
+
+def test_a_graph_that_would_fill_the_memory_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = (place / "lang", place / "lm.arpa", place / "model", place / "graph")
+    result = run(*places, "--set", "max_memory_gb=1e-5")
+    assert result.exit_code == 1
+    for said in ("would take about", "GB", "--on-the-fly", "lm.arpa", "train-lm prune"):
+        assert said in result.output
+    assert not (place / "graph" / "graph.json").exists()
+
+    def exhausted(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("asrkit.stages.make_graph.compile_hclg", exhausted)
+    result = run(*places)
+    assert result.exit_code == 1
+    assert "not enough memory for a graph of" in result.output
+    assert "--on-the-fly" in result.output
 
 
 def test_a_grammar_is_not_for_composing(place: Path) -> None:
