@@ -39,7 +39,7 @@ class RescoreConfig:
         Let the new model cost what the ARPA file says. Without it a sentence costs what it would in a graph of the
         new model, where backing off is free to be cheaper than a listed n-gram (see
         :func:`asrkit.lattice.rescoring.add_model`).
-    lm_weights, insertion_penalties, num_best, least_risk
+    lm_weights, insertion_penalties, num_best, least_risk, posterior_scale
         As for `asrkit decode`.
     """
 
@@ -49,6 +49,7 @@ class RescoreConfig:
     insertion_penalties: tuple[float, ...] = (0.0,)
     num_best: int = 1
     least_risk: bool = False
+    posterior_scale: float = 0.5
 
     def __post_init__(self) -> None:
         if not 0 <= self.new_weight <= 1:
@@ -63,6 +64,7 @@ class RescoreConfig:
             insertion_penalties=self.insertion_penalties,
             num_best=self.num_best,
             least_risk=self.least_risk,
+            posterior_scale=self.posterior_scale,
         )
 
 

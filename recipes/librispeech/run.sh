@@ -3,11 +3,11 @@
 #
 #   recipes/librispeech/run.sh --corpus DIR --dictionary cmudict.dict [--lm-text "FILE …"] [--train train-clean-100]
 #                              [--dev dev-clean] [--test test-clean] [--leaves N] [--gaussians N] [--work DIR] [--num-jobs N]
-#   recipes/librispeech/run.sh --corpus DIR --lexicon FILE --lms "NAME=FILE.arpa.gz …" …
+#   recipes/librispeech/run.sh --corpus DIR --lexicon FILE --lms "NAME=FILE.arpa.gz …" [--rescore-lm FILE.arpa.gz] …
 #
 # Stages: 0 data, 1 lexicon, 2 language and language models, 3 features, 4 monophones on the shortest utterances,
 # 5 triphones, 6 LDA and MLLT, 7 speaker-adaptive training, 8 MMI and boosted MMI on top of both, these three each with
-# graph, decoding and score.
+# graph, decoding and score, 9 with --rescore-lm the lattices of 6 and 7 with that model in place of the first of --lms.
 # The lexicon is looked up in --dictionary (cmudict's form); a G2P model trained on it pronounces the other words.
 # The language model is a bigram of the training transcripts and of --lm-text: books, or transcripts of other
 # readers (*.trans.txt); none of the dev or test readers belongs there. --lexicon and --lms take the place of both
@@ -21,6 +21,7 @@ dictionary=${dictionary:-}
 lm_text=${lm_text:-}
 lexicon=${lexicon:-}
 lms=${lms:-}
+rescore_lm=${rescore_lm:-}
 leaves=${leaves:-1500}
 gaussians=${gaussians:-8000}
 shortest=${shortest:-400}
@@ -118,5 +119,13 @@ if runs 8 "discriminative training"; then
         --num-jobs "$num_jobs" --seed "$seed"
       evaluate "${rung}_$criterion"
     done
+  done
+fi
+if [ -n "$rescore_lm" ] && runs 9 "rescoring"; then
+  for rung in lda_mllt sat; do
+    graph=$exp/$rung/graph_${names[0]} decoded=$exp/$rung/decode_${dev}_${names[0]}
+    asrkit rescore "$graph" "$exp/$rung" "$data/$dev" "$decoded" "$rescore_lm" "${decoded}_rescored" \
+      --config "$recipe/conf/rescore.toml" --num-jobs "$num_jobs"
+    asrkit score "$data/$dev" "${decoded}_rescored"
   done
 fi
