@@ -44,6 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "make-graph": ("asrkit.cli.make_graph", "Build the decoding graph HCLG of a model and a language model."),
     "decode": ("asrkit.cli.decode", "Recognise the utterances of a data directory."),
+    "lattice-to-slf": ("asrkit.cli.lattice_to_slf", "Write lattices in HTK's Standard Lattice Format."),
     "transcribe": ("asrkit.cli.transcribe", "Turn audio files, or raw audio from standard input, into words."),
     "listen": ("asrkit.cli.listen", "Turn what a microphone hears into words."),
     "rescore": ("asrkit.cli.rescore", "Put another language model into lattices."),
