@@ -51,7 +51,7 @@ class RecognizerConfig:
     min_active: int = 200
     lm_weight: float = 10.0
     insertion_penalty: float = 0.0
-    lattice_beam: float = 8.0
+    lattice_beam: float = 6.0
     posterior_scale: float = 0.5
     adapt: bool = True
     adapt_lm_weight: float = 10.0

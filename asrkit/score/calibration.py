@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 NUM_BINS = 10
+SUREST = 1 - 5e-5
+"""Confidences are written with four decimals, so that 1 says no more than this."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,8 @@ class Calibration:
         between their bin's mean confidence and its share of right words (Naeini et al. 2015); 0 is perfect.
     cross_entropy : float
         Normalised cross entropy (NIST): 1 − H(right | confidence) / H(right). 1 is perfect, 0 what knowing the share
-        of right words alone gives, −inf a wrong word of confidence 1; NaN where all words are right, or none.
+        of right words alone gives; NaN where all words are right, or none. No confidence counts as surer than
+        :data:`SUREST`.
     """
 
     num_words: int
@@ -39,7 +42,7 @@ def calibration(confidences: NDArray[np.float64], right: NDArray[np.bool_], num_
     gaps = np.bincount(bins, confidences - right, minlength=num_bins)
     share = num_right / count if count else np.nan
     with np.errstate(divide="ignore", invalid="ignore"):
-        told = np.log2(np.where(right, confidences, 1 - confidences)).sum()
+        told = np.log2(np.clip(np.where(right, confidences, 1 - confidences), 1 - SUREST, SUREST)).sum()
         known = num_right * np.log2(share) + (count - num_right) * np.log2(1 - share)
         cross_entropy = float(1 - told / known) if 0 < num_right < count else float("nan")
     return Calibration(count, num_right, float(np.abs(gaps).sum() / count) if count else float("nan"), cross_entropy)

@@ -84,7 +84,7 @@ class DecodeConfig:
     min_active: int = 200
     lm_weights: tuple[float, ...] = (10.0,)
     insertion_penalties: tuple[float, ...] = (0.0,)
-    lattice_beam: float = 8.0
+    lattice_beam: float = 6.0
     num_best: int = 1
     least_risk: bool = False
     posterior_scale: float = 0.5
