@@ -15,7 +15,7 @@ def test_by_hand() -> None:
     assert (found.num_words, found.num_right) == (5, 3)
     # Bin 9: mean 0.953, 2 of 3 right; bin 3: mean 0.33, 1 of 2.
     assert found.expected_error == pytest.approx((abs(2.86 - 2) + abs(0.66 - 1)) / 5)
-    told = math.log2(0.95) + math.log2(0.09) + math.log2(0.65) + math.log2(0.31)
+    told = math.log2(0.95) + math.log2(SUREST) + math.log2(0.09) + math.log2(0.65) + math.log2(0.31)
     assert found.cross_entropy == pytest.approx(1 - told / (3 * math.log2(0.6) + 2 * math.log2(0.4)))
 
 
