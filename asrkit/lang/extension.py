@@ -35,24 +35,33 @@ def extend_lang(lang: Lang, pronunciations: Iterable[Pronunciation], where: Path
         A phone that the language does not have.
     """
     new = list(pronunciations)
+    for pronunciation in new:
+        check_phones(lang, pronunciation, where)
     if lang.config.position_dependent:
         new = [Pronunciation(p.word, in_word_position(p.phones), p.probability) for p in new]
-    known = lang.inventory.ids
-    for pronunciation in new:
-        for phone in pronunciation.phones:
-            if phone not in known:
-                close = difflib.get_close_matches(phone, known, n=1)
-                raise FormatError(
-                    f"word {pronunciation.word!r} has the phone {phone!r}, which the model does not",
-                    where=where,
-                    remedy=f"did you mean {close[0]}?" if close else "write it with the phones of the model",
-                )
     replaced = {pronunciation.word for pronunciation in new}
     entries = [*(p for p in lang.pronunciations if p.word not in replaced), *new]
     entries.sort(key=lambda entry: entry.word)
     words = SymbolTable((EPSILON, *sorted({entry.word for entry in entries}), "#0", "<s>", "</s>"))
     silence = None if lang.trained_silence is None else lang.trained_silence.of(entries)
     return replace(lang, words=words, pronunciations=tuple(entries), trained_silence=silence)
+
+
+def check_phones(lang: Lang, pronunciation: Pronunciation, where: Path | str | None = None) -> None:
+    """Raise a :class:`FormatError` where a pronunciation, without word positions, has a phone of no model."""
+    positioned = in_word_position(pronunciation.phones) if lang.config.position_dependent else pronunciation.phones
+    known = lang.inventory.ids
+    for phone, symbol in zip(pronunciation.phones, positioned, strict=True):
+        if symbol in known:
+            continue
+        position = symbol[len(phone) :]
+        names = sorted(name.removesuffix(position) for name in known if name.endswith(position))
+        close = difflib.get_close_matches(phone, names, n=1)
+        raise FormatError(
+            f"word {pronunciation.word!r} has the phone {phone!r}, which the model does not",
+            where=where,
+            remedy=f"did you mean {close[0]}?" if close else f"phones of the model: {' '.join(names)}",
+        )
 
 
 def with_disambiguation(lang: Lang) -> Lang:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from asrkit.core.errors import GraphError
 
 MAX_PARTS = 1_000_000
+"""Of a grammar with its references written out, and of the steps between its words: parts that may all be left out
+grow by their square."""
 
 
 @dataclass(frozen=True)
@@ -143,17 +145,17 @@ def build_acceptor(expression: Expression) -> Acceptor:
     Raises
     ------
     GraphError
-        The expression accepts nothing, or has more than :data:`MAX_PARTS` parts, references written out.
+        The expression accepts nothing, or has more than :data:`MAX_PARTS` parts or steps, references written out.
     """
     draft = _Draft()
     start, end = draft.state(), draft.state()
-    draft.add(expression, start, end, 1.0)
+    draft.add(expression, start, end, 0.0)
     return _without_empty_arcs(draft, start, end)
 
 
 @dataclass
 class _Draft:
-    """An automaton in the making: per state its word arcs (target, word, prob) and its empty arcs (target, prob)."""
+    """An automaton in the making: per state its word arcs (target, word, cost) and its empty arcs (target, cost)."""
 
     over_words: list[list[tuple[int, str, float]]] = field(default_factory=list)
     empty: list[list[tuple[int, float]]] = field(default_factory=list)
@@ -164,46 +166,49 @@ class _Draft:
         self.empty.append([])
         return len(self.empty) - 1
 
-    def add(self, expression: Expression, source: int, target: int, prob: float) -> None:
+    def add(self, expression: Expression, source: int, target: int, cost: float) -> None:
         self.num_parts += 1
         if self.num_parts > MAX_PARTS:
             raise GraphError(f"the grammar has more than {MAX_PARTS} parts", remedy="simplify its nested references")
         if isinstance(expression, Word):
-            self.over_words[source].append((target, expression.text, prob))
+            self.over_words[source].append((target, expression.text, cost))
         elif isinstance(expression, Chain):
-            self._add_chain(expression, source, target, prob)
+            self._add_chain(expression, source, target, cost)
         elif isinstance(expression, Choice):
-            total = sum(expression.weights)
+            largest = max(expression.weights, default=0.0)
+            total = math.fsum(weight / largest for weight in expression.weights) if largest else 0.0
             for part, weight in zip(expression.parts, expression.weights):
                 if weight > 0:
-                    self.add(part, source, target, prob * weight / total)
+                    self.add(part, source, target, cost + math.log(largest) + math.log(total) - math.log(weight))
         else:
-            self._add_repeat(expression, source, target, prob)
+            self._add_repeat(expression, source, target, cost)
 
-    def _add_chain(self, chain: Chain, source: int, target: int, prob: float) -> None:
+    def _add_chain(self, chain: Chain, source: int, target: int, cost: float) -> None:
         if not chain.parts:
-            self.empty[source].append((target, prob))
+            self.empty[source].append((target, cost))
         for i, part in enumerate(chain.parts):
             last = i == len(chain.parts) - 1
             after = target if last else self.state()
-            self.add(part, source, after, prob if i == 0 else 1.0)
+            self.add(part, source, after, cost if i == 0 else 0.0)
             source = after
 
-    def _add_repeat(self, repeat: Repeat, source: int, target: int, prob: float) -> None:
+    def _add_repeat(self, repeat: Repeat, source: int, target: int, cost: float) -> None:
         before, after = self.state(), self.state()
-        self.add(repeat.part, before, after, 1.0)
-        self.empty[after].append((before, repeat.again))
-        self.empty[after].append((target, 1.0 - repeat.again))
+        again, enough = -math.log(repeat.again), -math.log1p(-repeat.again)
+        self.add(repeat.part, before, after, 0.0)
+        self.empty[after].append((before, again))
+        self.empty[after].append((target, enough))
         if repeat.at_least:
-            self.empty[source].append((before, prob))
+            self.empty[source].append((before, cost))
         else:
-            self.empty[source].append((before, prob * repeat.again))
-            self.empty[source].append((target, prob * (1.0 - repeat.again)))
+            self.empty[source].append((before, cost + again))
+            self.empty[source].append((target, cost + enough))
 
 
 def _closures(draft: _Draft) -> list[dict[int, float]]:
-    """Per state: the states that empty arcs lead to, itself included, with the sum of the paths' probabilities."""
+    """Per state: the states that empty arcs lead to, itself included, with the cost of all paths there together."""
     closures: list[dict[int, float] | None] = [None] * len(draft.empty)
+    steps = 0
     for root in range(len(draft.empty)):
         stack = [root]
         while stack:
@@ -213,37 +218,54 @@ def _closures(draft: _Draft) -> list[dict[int, float]]:
                 stack.extend(waiting)
                 continue
             stack.pop()
-            closure = {state: 1.0}
-            for target, prob in draft.empty[state]:
+            closure = {state: 0.0}
+            for target, cost in draft.empty[state]:
                 for reached, more in (closures[target] or {}).items():
-                    closure[reached] = closure.get(reached, 0.0) + prob * more
+                    closure[reached] = _either(closure.get(reached, math.inf), cost + more)
             closures[state] = closure
+            steps = _counted(steps + len(closure))
     return [closure or {} for closure in closures]
 
 
 def _without_empty_arcs(draft: _Draft, start: int, end: int) -> Acceptor:
     closures = _closures(draft)
-    probs: dict[tuple[int, str, int], float] = {}
+    costs: dict[tuple[int, str, int], float] = {}
     finals: dict[int, float] = {}
     pending, known = [start], {start}
     while pending:
         state = pending.pop()
-        for reached, prob in closures[state].items():
+        for reached, cost in closures[state].items():
             if reached == end:
-                finals[state] = finals.get(state, 0.0) + prob
+                finals[state] = _either(finals.get(state, math.inf), cost)
             for target, word, step in draft.over_words[reached]:
                 key = (state, word, target)
-                probs[key] = probs.get(key, 0.0) + prob * step
+                costs[key] = _either(costs.get(key, math.inf), cost + step)
                 if target not in known:
                     known.add(target)
                     pending.append(target)
-    return _trimmed(start, probs, finals)
+        _counted(len(costs))
+    return _trimmed(start, costs, finals)
 
 
-def _trimmed(start: int, probs: dict[tuple[int, str, int], float], finals: dict[int, float]) -> Acceptor:
+def _either(cost: float, other: float) -> float:
+    """Return -ln of the sum of two probabilities by their costs; the probabilities may be too small for a number."""
+    least, gap = (cost, other - cost) if cost <= other else (other, cost - other)
+    return least if gap == math.inf else least - math.log1p(math.exp(-gap))
+
+
+def _counted(steps: int) -> int:
+    if steps > MAX_PARTS:
+        raise GraphError(
+            f"the grammar has more than {MAX_PARTS} steps from word to word",
+            remedy="leave out fewer parts in a row: write ( ) in place of [ ], or + in place of *",
+        )
+    return steps
+
+
+def _trimmed(start: int, costs: dict[tuple[int, str, int], float], finals: dict[int, float]) -> Acceptor:
     """Keep the states that can reach a final one, and number them with the start first."""
     sources: dict[int, list[int]] = {}
-    for source, _, target in probs:
+    for source, _, target in costs:
         sources.setdefault(target, []).append(source)
     alive, pending = set(finals), list(finals)
     while pending:
@@ -255,10 +277,10 @@ def _trimmed(start: int, probs: dict[tuple[int, str, int], float], finals: dict[
         raise GraphError("the grammar accepts no sentence at all")
     number = {state: i for i, state in enumerate([start, *sorted(alive - {start})])}
     arcs = [
-        Arc(number[source], number[target], word, max(0.0, -math.log(prob)))
-        for (source, word, target), prob in probs.items()
+        Arc(number[source], number[target], word, max(0.0, cost))
+        for (source, word, target), cost in costs.items()
         if source in alive and target in alive
     ]
     arcs.sort(key=lambda arc: (arc.source, arc.word, arc.target))
-    ends = {number[state]: max(0.0, -math.log(prob)) for state, prob in sorted(finals.items())}
+    ends = {number[state]: max(0.0, cost) for state, cost in sorted(finals.items())}
     return Acceptor(len(number), 0, tuple(arcs), ends)

@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from asrkit.core.errors import FormatError
+from asrkit.core.errors import FormatError, GraphError
 from asrkit.core.files import read_lines
 from asrkit.lm.acceptor import Acceptor, Arc, build_acceptor
 from asrkit.lm.jsgf import parse_jsgf
 
+_LEAST = 1e-300
 _WEIGHTED = re.compile(r"/\s*(\S*)\s*/\s*(.*)")
 
 
@@ -31,7 +32,11 @@ def read_grammar(path: Path | str) -> Acceptor:
     """
     lines = read_lines(path)
     if lines and lines[0].lstrip("\ufeff \t").startswith("#JSGF"):
-        return build_acceptor(parse_jsgf("\n".join(lines), str(path)))
+        try:
+            return build_acceptor(parse_jsgf("\n".join(lines), str(path)))
+        except GraphError as error:
+            error.where = str(path)
+            raise
     return phrase_list(*_read_phrases(lines, str(path)))
 
 
@@ -81,7 +86,9 @@ def phrase_list(phrases: Iterable[Sequence[str]], weights: Sequence[float] | Non
         Positive; probabilities are proportional to them. Equal by default.
     """
     phrases = [tuple(phrase) for phrase in phrases]
-    weights = [1.0] * len(phrases) if weights is None else weights
+    # Divided by the largest, so that their sum is finite; very small ones stay above zero.
+    largest = 1.0 if weights is None else max(weights, default=1.0)
+    weights = [1.0] * len(phrases) if weights is None else [max(one / largest, _LEAST) for one in weights]
     children: list[dict[str, int]] = [{}]
     mass, ends = [0.0], [0.0]
     for phrase, weight in zip(phrases, weights):

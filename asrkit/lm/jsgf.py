@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import NoReturn
@@ -147,7 +148,7 @@ class _Parser:
         given = [weight for weight in weights if weight is not None]
         if given and len(given) < len(weights):
             self.fail(place, "some alternatives have a weight and some have none", "give every one a weight or none")
-        if given and not sum(given) > 0:
+        if given and not max(given) > 0:
             self.fail(place, "the weights of the alternatives sum to zero")
         if len(parts) == 1:
             return parts[0]
@@ -166,7 +167,10 @@ class _Parser:
         text = token.text.strip("/").strip()
         if not re.fullmatch(r"\d+(\.\d*)?([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?", text):
             self.fail(token.place, f"the weight {token.text} is not a number of 0 or more")
-        return float(text)
+        weight = float(text)
+        if math.isinf(weight):
+            self.fail(token.place, f"the weight {token.text} is too large")
+        return weight
 
     def sequence(self) -> _Body:
         place = self.token.place

@@ -270,7 +270,7 @@ def load_recognizer(
     if config:
         changed = from_mapping(RecognizerConfig, config, base=model.config)
         model = dataclasses.replace(model, config=changed)
-    if phrases is not None or add_words is not None:
+    if (phrases, add_words, word_cost) != (None, None, None):
         model = with_other_words(model, phrases, add_words, word_cost)
     return Recognizer(model, upsample)
 

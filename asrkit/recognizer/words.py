@@ -8,12 +8,12 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from asrkit.core.errors import AsrkitError, DataError, FormatError, GraphError
+from asrkit.core.errors import AsrkitError, ConfigError, DataError, FormatError, GraphError
 from asrkit.core.files import read_lines
 from asrkit.decode.graph import SearchGraph
 from asrkit.decode.times import WordTimes
 from asrkit.graph.grammar_fst import Grammar, acceptor_grammar, ngram_grammar
-from asrkit.lang.extension import extend_lang, with_disambiguation
+from asrkit.lang.extension import check_phones, extend_lang, with_disambiguation
 from asrkit.lang.langdir import Lang
 from asrkit.lang.lexicon import Pronunciation, is_reserved
 from asrkit.lm.acceptor import Acceptor
@@ -30,6 +30,9 @@ Phrases = StrPath | Sequence[str]
 
 NewWords = StrPath | Mapping[str, str | None]
 """A file of ``WORD PHONE PHONE …`` or ``WORD`` lines, or word -> phones with blanks between them, or None."""
+
+MAX_WORD_COST = 200.0
+"""An ARPA file writes less than e to the power -228 as impossible."""
 
 NUM_NAMED = 10
 
@@ -59,6 +62,8 @@ def with_other_words(
         The model does not hold what is needed, or a phrase has a word that nobody can pronounce.
     FormatError
         A file is not as it should be, or a phone is unknown.
+    ConfigError
+        ``word_cost`` is negative or beyond all use, or there is nothing that it would be the cost of.
     """
     if model.lang is None:
         raise GraphError(
@@ -66,16 +71,21 @@ def with_other_words(
             where=model.path,
             remedy="pack the model with --lang",
         )
+    _check_word_cost(word_cost, phrases, add_words)
     acceptor = None if phrases is None else _acceptor(phrases)
-    entries = [] if add_words is None else _pronunciations(model, add_words)
+    entries = [] if add_words is None else _pronunciations(model, model.lang, add_words)
     added = {entry.word for entry in entries}
     if acceptor is not None:
         lacking = sorted({*acceptor.words()} - set(model.lang.known_words) - added)
         entries += _guessed(model, lacking, "words of the phrases")
-    where = add_words if isinstance(add_words, (str, os.PathLike)) else None
-    lang = extend_lang(model.lang, entries, None if where is None else Path(where)) if entries else model.lang
+    lang = extend_lang(model.lang, entries, model.path) if entries else model.lang
     lang = with_disambiguation(lang)
-    grammar = _ngrams(model, lang, added, word_cost) if acceptor is None else acceptor_grammar(acceptor, lang.words)
+    if acceptor is None:
+        grammar = _ngrams(model, lang, added, word_cost)
+    else:
+        if not acceptor.arcs:
+            raise GraphError("only silence may be said: no words in it", where=_place(phrases, "phrases"))
+        grammar = acceptor_grammar(acceptor, lang.words)
     acoustic = model.acoustic
     arrays = built_graph(lang, grammar.fst, acoustic.tree, acoustic.transitions, model.graph_config)
     return dataclasses.replace(
@@ -87,6 +97,23 @@ def with_other_words(
     )
 
 
+def _check_word_cost(cost: float | None, phrases: Phrases | None, add_words: NewWords | None) -> None:
+    if cost is None:
+        return
+    if not 0 <= cost <= MAX_WORD_COST:
+        raise ConfigError(f"the cost of added words is {cost}, expected 0 to {MAX_WORD_COST:g}")
+    if add_words is None or phrases is not None:
+        raise ConfigError(
+            "a cost of added words, and none are added to a language model",
+            remedy="give --add-words (add_words=) without phrases, or leave the cost out",
+        )
+
+
+def _place(given: object, name: str) -> str:
+    """Return what messages call a file, or the argument that something else was given by."""
+    return str(given) if isinstance(given, (str, os.PathLike)) else name
+
+
 def _acceptor(phrases: Phrases) -> Acceptor:
     if isinstance(phrases, (str, os.PathLike)):
         return read_grammar(Path(phrases))
@@ -96,7 +123,7 @@ def _acceptor(phrases: Phrases) -> Acceptor:
     return phrase_list(split)
 
 
-def _pronunciations(model: RecognizerModel, words: NewWords) -> list[Pronunciation]:
+def _pronunciations(model: RecognizerModel, lang: Lang, words: NewWords) -> list[Pronunciation]:
     where: list[str]
     if isinstance(words, (str, os.PathLike)):
         rows = [(f"{words}:{number}", line.split()) for number, line in enumerate(read_lines(Path(words)), 1)]
@@ -106,14 +133,16 @@ def _pronunciations(model: RecognizerModel, words: NewWords) -> list[Pronunciati
         lines = [[word, *(phones or "").split()] for word, phones in words.items()]
         where = [f"add_words[{word!r}]" for word in words]
     if not lines:
-        raise FormatError("no words", where=str(words) if isinstance(words, (str, os.PathLike)) else "add_words")
+        raise FormatError("no words", where=_place(words, "add_words"))
     entries: dict[tuple[str, ...], Pronunciation] = {}
     alone: list[str] = []
     for place, (word, *phones) in zip(where, lines, strict=True):
         if is_reserved(word) or len(word.split()) != 1:
             raise FormatError(f"{word!r} cannot be a word", where=place)
         if phones:
-            entries[(word, *phones)] = Pronunciation(word, tuple(phones))
+            entry = Pronunciation(word, tuple(phones))
+            check_phones(lang, entry, place)
+            entries[(word, *phones)] = entry
         elif word not in alone:
             alone.append(word)
     said = {entry.word for entry in entries.values()}

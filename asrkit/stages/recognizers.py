@@ -69,6 +69,7 @@ def open_recognizer(options: RecognizerOptions) -> Recognizer:
         chosen = read_best(options.best)
         config = replace(config, lm_weight=chosen.lm_weight, insertion_penalty=chosen.insertion_penalty)
     model = replace(loaded, config=config)
-    if options.phrases is not None or options.add_words is not None:
-        model = with_other_words(model, options.phrases, options.add_words, options.word_cost)
+    words = (options.phrases, options.add_words, options.word_cost)
+    if words != (None, None, None):
+        model = with_other_words(model, *words)
     return Recognizer(model, options.upsample)

@@ -38,3 +38,12 @@ def test_a_phone_that_the_model_lacks_is_named() -> None:
     with pytest.raises(FormatError) as caught:
         extend_lang(lang, [Pronunciation("x", ("a", "aahh"))], "new.txt")
     assert str(caught.value) == "new.txt: word 'x' has the phone 'aahh', which the model does not (did you mean aah?)"
+
+
+def test_phones_are_named_as_they_were_written() -> None:
+    """Word positions are the model's own affair."""
+    lang = make_lang([*BASE, Pronunciation("ah", ("aah",))], LangConfig(position_dependent=True))
+    with pytest.raises(FormatError, match=r"phone 'aahh', .* \(did you mean aah\?\)"):
+        extend_lang(lang, [Pronunciation("x", ("a", "aahh", "a"))])
+    with pytest.raises(FormatError, match=r"phone 'qqq', .* \(phones of the model: SIL SPN a aah t u"):
+        extend_lang(lang, [Pronunciation("x", ("qqq",))])

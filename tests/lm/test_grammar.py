@@ -130,6 +130,7 @@ FAULTS = [
     ("public <s> = /2/ a | b;", "3:14", "some alternatives have a weight"),
     ("public <s> = /-2/ a;", "3:14", "the weight /-2/ is not a number"),
     ("public <s> = /0/ a | /0/ b;", "3:14", "sum to zero"),
+    ("public <s> = /1e999/ a | /1/ b;", "3:14", "the weight /1e999/ is too large"),
     ("public <s> = ([a])*;", "3:19", "* repeats something that may be empty"),
     ("public <s> = a | ;", "3:18", "expected a word, a rule or a group, found ';'"),
     ("public <s> = (a | b;", "3:20", "expected ')', found ';'"),
@@ -159,6 +160,32 @@ def test_grammar_without_sentences_or_without_bounds(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(acceptor, "MAX_PARTS", 1000)
     with pytest.raises(GraphError, match="more than 1000 parts"):
         jsgf(f"public <s> = <r0>+; {doubling} <r40> = a;")
+
+
+def test_weights_of_any_size() -> None:
+    assert accepted(jsgf("public <s> = /1e308/ a | /1e308/ b;"), 1) == pytest.approx({"a": 0.5, "b": 0.5})
+    assert jsgf("public <s> = /1e-320/ a | /1e300/ b;").cost(["b"]) == pytest.approx(0.0)
+    assert accepted(phrase_list([["a"], ["b"]], [1e308, 1e308]), 1) == pytest.approx({"a": 0.5, "b": 0.5})
+    for machine in (jsgf("public <s> = /1e-320/ a | /1e300/ b;"), phrase_list([["a"], ["b"]], [1e-320, 1e300])):
+        assert {arc.word for arc in machine.arcs} == {"a", "b"}
+        assert all(0 <= arc.cost < 2000 for arc in machine.arcs)
+
+
+def test_long_rows_of_optional_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = " ".join(f"[w{number}]" for number in range(300))
+    machine = jsgf(f"public <s> = {row} end;")
+    assert machine.cost(["end"]) == pytest.approx(300 * math.log(2))
+    assert machine.cost(["w7", "w299", "end"]) == pytest.approx(300 * math.log(2))
+    monkeypatch.setattr(acceptor, "MAX_PARTS", 10_000)
+    with pytest.raises(GraphError, match="more than 10000 steps"):
+        jsgf(f"public <s> = {row} end;")
+
+
+def test_probabilities_below_the_smallest_number() -> None:
+    nested: Expression = Word("last")
+    for _ in range(600):
+        nested = Choice((Word("other"), nested), (3.0, 1.0))
+    assert max(arc.cost for arc in build_acceptor(nested).arcs) == pytest.approx(600 * math.log(4))
 
 
 def test_phrase_list_is_a_deterministic_prefix_tree() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import asrkit
-from asrkit.core.errors import AsrkitError, FormatError, GraphError
+from asrkit.core.errors import AsrkitError, ConfigError, FormatError, GraphError
 from asrkit.lang.g2p import G2pConfig, train_g2p
 from asrkit.lm.arpa import read_arpa
 from asrkit.lm.extension import extend_model
@@ -101,6 +101,32 @@ def test_what_cannot_be_done_is_said(packed: Path, world: World, tmp_path: Path)
         asrkit.load(packed, phrases=tmp_path / "bad.jsgf")
     with pytest.raises(GraphError, match="holds no language model"):
         asrkit.load(world.model, world.graph, add_words={"stone": "s t o n e"})
+
+
+@pytest.mark.parametrize("cost", [float("nan"), float("inf"), -1.0, 1e300])
+def test_a_cost_of_words_that_is_none(packed: Path, cost: float) -> None:
+    with pytest.raises(ConfigError, match="expected 0 to 200"):
+        asrkit.load(packed, add_words={"stone": "s t o n e"}, word_cost=cost)
+
+
+def test_a_cost_of_words_that_are_not_added(packed: Path) -> None:
+    with pytest.raises(ConfigError, match="none are added"):
+        asrkit.load(packed, word_cost=3.0)
+    with pytest.raises(ConfigError, match="none are added"):
+        asrkit.load(packed, phrases=["yes no"], add_words={"stone": "s t o n e"}, word_cost=3.0)
+
+
+def test_faults_of_files_are_named_with_their_place(packed: Path, tmp_path: Path) -> None:
+    path = tmp_path / "words"
+    path.write_text("stone s t o n e\n\nstove s t o v\n")
+    with pytest.raises(FormatError) as caught:
+        asrkit.load(packed, add_words=path)
+    assert caught.value.where == f"{path}:3"
+    for rule, message in (("<NULL>", "only silence"), ("<VOID>", "no sentence")):
+        path.write_text(f"#JSGF V1.0;\npublic <s> = {rule};\n")
+        with pytest.raises(GraphError, match=message) as found:
+            asrkit.load(packed, phrases=path)
+        assert found.value.where == str(path)
 
 
 def test_a_graph_is_built_once(packed: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
