@@ -18,6 +18,7 @@ from asrkit.features.transform import apply_affine, compose
 from asrkit.gmm.adaptation import PdfPosteriors, estimate_from_posteriors, path_posteriors
 from asrkit.gmm.diag import DiagGmms
 from asrkit.gmm.training import MIN_POSTERIOR
+from asrkit.lattice.determinise import determinise
 from asrkit.lattice.lattice import LatticeScales
 from asrkit.lattice.occupancies import lattice_occupancies
 from asrkit.recognizer.model import RecognizerModel
@@ -127,7 +128,8 @@ def _posteriors(model: RecognizerModel, result: SearchResult, settings: SearchCo
     if result.lattice is None:
         return path_posteriors(transitions, result.alignment, model.silence_phones, weight)
     scales = LatticeScales(settings.acoustic_scale, 1.0, settings.word_insertion_penalty)
-    found = lattice_occupancies(result.lattice, scales, transitions, model.silence_phones, weight, MIN_POSTERIOR)
+    lattice = determinise(result.lattice, scales, settings.lattice_beam).lattice
+    found = lattice_occupancies(lattice, scales, transitions, model.silence_phones, weight, MIN_POSTERIOR)
     return PdfPosteriors(found.frame_index, found.pdf_ids, found.weights)
 
 

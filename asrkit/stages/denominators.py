@@ -133,8 +133,9 @@ def make_denominators(
     seed_path : Path
         The model that training starts from.
     out : Path
-        Directory to be made: ``lat.scp`` the lattices, ``ali.scp`` the references' alignments, ``trans.scp`` the
-        speakers' transforms of a speaker-adaptive model, ``graph/``, and ``unigram.arpa`` unless an LM is given.
+        Directory to be made: ``lat.scp`` the lattices, determinised, ``ali.scp`` the references' alignments,
+        ``trans.scp`` the speakers' transforms of a speaker-adaptive model, ``graph/``, and ``unigram.arpa`` unless an
+        LM is given.
     lm : Path, optional
         ARPA file; default the unigram of the transcripts. A strong model would leave little to learn from.
 
@@ -269,6 +270,7 @@ def _write_lattices(
     options: RunOptions,
 ) -> tuple[dict[str, object], list[Failure]]:
     from asrkit.lattice.archive import LatticeWriter
+    from asrkit.lattice.determinise import determinise
 
     failures: list[Failure] = []
     num_lattices = num_frames = num_tids = added = 0
@@ -276,13 +278,16 @@ def _write_lattices(
     with LatticeWriter(out, "lat") as writer:
         for one in options.progress(found, total=total, label="lattices"):
             key = one.utterance_id
-            lattice = None if one.error is not None else one.results[0].lattice
-            if lattice is None:
+            raw = None if one.error is not None else one.results[0].lattice
+            if raw is None:
                 failures.append(Failure(key, str(one.error)))
                 continue
             if not one.results[0].reached_final:
                 failures.append(Failure(key, "the search reached no final state; widen denominators.beam"))
                 continue
+            # With all alignments of each word sequence in the denominator, and one in the numerator, training would
+            # sharpen the alignment in the first place.
+            lattice = determinise(raw, scales, search.lattice_beam).lattice
             reference = scorer.reference(key, alignments[key])
             if reference_logprob(lattice, reference, scales) == -math.inf:
                 cost = scorer.graph_cost(reference)

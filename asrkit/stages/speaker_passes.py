@@ -17,6 +17,7 @@ from asrkit.gmm.diag import DiagGmms
 from asrkit.gmm.model import GmmHmm
 from asrkit.gmm.training import MIN_POSTERIOR
 from asrkit.lang.langdir import Lang
+from asrkit.lattice.determinise import determinise
 from asrkit.lattice.lattice import LatticeScales
 from asrkit.lattice.occupancies import lattice_occupancies
 from asrkit.stages.acoustic import AcousticModel
@@ -129,8 +130,9 @@ def _search(
             alignments[one.utterance_id] = result.alignment
         else:
             scales = LatticeScales(search.acoustic_scale, 1.0, search.word_insertion_penalty)
+            lattice = determinise(result.lattice, scales, search.lattice_beam).lattice
             found = lattice_occupancies(
-                result.lattice, scales, model.transitions, silence_phones, config.silence_weight, MIN_POSTERIOR
+                lattice, scales, model.transitions, silence_phones, config.silence_weight, MIN_POSTERIOR
             )
             posteriors[one.utterance_id] = PdfPosteriors(found.frame_index, found.pdf_ids, found.weights)
     return posteriors or PathPosteriors(model.transitions, alignments, silence_phones, config.silence_weight)

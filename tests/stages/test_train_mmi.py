@@ -120,6 +120,10 @@ def test_every_lattice_holds_its_reference(world: Path) -> None:
         reference = Reference(words, np.array(alignments[key], np.int32))
         assert np.isfinite(reference_logprob(lattice, reference, LatticeScales(SCALE)))
         assert lattice.num_frames == len(corpus.features[key])
+        # Determinised, but for a reference that was added to the start.
+        pairs = list(zip(lattice.sources.tolist(), lattice.words.tolist(), strict=True))
+        assert len(pairs) - len(set(pairs)) <= 1
+        assert max(lattice.num_tids) > 1
     assert max(lattice.depth for lattice in lattices.values()) > 1.5
 
 
