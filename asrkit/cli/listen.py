@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,4 +44,26 @@ def command(
     stream = opened.stream(rate, nbest=nbest)
     if not quiet:
         click.echo("listening; Ctrl-C ends", err=True)
-    show_live(stream, microphone_blocks(stream.rate_hz, device, seconds), form, partials, "microphone")
+    with _interrupts() as interrupted:
+        blocks = microphone_blocks(stream.rate_hz, device, seconds, interrupted.is_set)
+        show_live(stream, blocks, form, partials, "microphone")
+
+
+@contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """Let the first Ctrl-C be a wish to end, with what was heard, wherever it comes; the second is one to break off."""
+    interrupted = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+
+    def wish(*_: object) -> None:
+        interrupted.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    changed = before is signal.default_int_handler and threading.current_thread() is threading.main_thread()
+    if changed:
+        signal.signal(signal.SIGINT, wish)
+    try:
+        yield interrupted
+    finally:
+        if changed:
+            signal.signal(signal.SIGINT, before)

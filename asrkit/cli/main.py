@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import errno
 import importlib
 import logging
+import os
 import sys
+import threading
 import traceback
 from typing import Any
 
@@ -96,6 +101,7 @@ class _Commands(click.Group):
             ctx.exit(code)
         except KeyboardInterrupt:
             click.echo("asrkit: interrupted", err=True)
+            _end_with(130)
             ctx.exit(130)
         except (click.exceptions.Exit, click.ClickException, click.Abort):
             raise
@@ -118,12 +124,19 @@ _ADVICE = {
 }
 
 
+_ADVICE_BY_CODE = {
+    errno.ENOSPC: "make room, or name a place on another disk",
+    errno.EDQUOT: "make room, or name a place on another disk",
+    errno.EFBIG: "the system allows no file of this size here; see `ulimit -f`",
+}
+
+
 def _describe(error: OSError) -> str:
     """Say what the system refused as our own errors do: where, what, and the remedy."""
     if error.strerror is None:
         return str(error)
     place = " -> ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
-    advice = _ADVICE.get(type(error))
+    advice = _ADVICE.get(type(error)) or _ADVICE_BY_CODE.get(error.errno or 0)
     return f"{place}{': ' if place else ''}{error.strerror.lower()}{f' ({advice})' if advice else ''}"
 
 
@@ -131,7 +144,22 @@ def _report(error: BaseException, text: str) -> int:
     if logging.getLogger("asrkit").isEnabledFor(logging.DEBUG):
         traceback.print_exception(error, file=sys.stderr)
     click.echo(text, err=True)
-    return getattr(error, "exit_code", 1)
+    code: int = getattr(error, "exit_code", 1)
+    _end_with(code)
+    return code
+
+
+def _end_with(code: int) -> None:
+    """Where workers are left inside compiled code, let the process end without them: Python crashes in waiting."""
+    if any(thread.daemon for thread in threading.enumerate()):
+        atexit.register(_leave, code)
+
+
+def _leave(code: int) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(code)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from asrkit.cli.options import set_up_logging
+from asrkit.core.errors import DataError
 from asrkit.recognizer.formats import FORMATS, ctm_text
 from asrkit.recognizer.result import Partial, Segment
 from asrkit.recognizer.subtitles import make_cues, srt_text, vtt_text
@@ -78,11 +79,17 @@ def show_live(stream: RecognizerStream, blocks: Iterable[Any], form: str, partia
         Whether guesses are shown of an utterance that goes on; None: on a terminal.
     name : str
         Of the recording, for CTM.
+
+    Raises
+    ------
+    DataError
+        The blocks broke off, and all that was heard before is printed.
     """
     on_terminal = sys.stdout.isatty()
     show = on_terminal if partials is None else partials
     printer = _Printer(form, show, on_terminal and form == "text", name)
-    for block in blocks:
+    broken: list[DataError] = []
+    for block in _until_broken(blocks, broken):
         for event in stream.feed(block):
             printer.show(event)
     before = printer.num_segments
@@ -93,7 +100,17 @@ def show_live(stream: RecognizerStream, blocks: Iterable[Any], form: str, partia
         from asrkit.recognizer.formats import textgrid
 
         click.echo(textgrid(result).text(), nl=False)
+    if broken:
+        raise broken[0]
     return result
+
+
+def _until_broken(blocks: Iterable[Any], broken: list[DataError]) -> Iterator[Any]:
+    """Yield blocks as long as they come; what was heard before an error is to be printed first."""
+    try:
+        yield from blocks
+    except DataError as error:
+        broken.append(error)
 
 
 class _Printer:

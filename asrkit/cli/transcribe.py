@@ -20,6 +20,7 @@ from asrkit.stages.transcribe import (
     LIVE_BLOCK_SECS,
     TranscribeOptions,
     Transcript,
+    check_names,
     failures_of,
     find_sources,
     renamed,
@@ -74,12 +75,18 @@ def command(
     if Path("-") in audio:
         if len(audio) > 1 or out is not None or as_json:
             raise click.UsageError("- stands alone, and is printed")
+        if channel is not None:
+            raise click.UsageError("--channel is of files: raw audio has one channel")
         opened = open_recognizer(recognizer)
         stream = opened.stream(rate, nbest=nbest)
         show_live(stream, _raw_blocks(stream.rate_hz), form, partials, "stdin")
         return
+    if rate is not None:
+        raise click.UsageError("--rate is of raw audio on standard input: files know theirs")
     started = time.perf_counter()
     sources = renamed(find_sources(audio))
+    if out is not None:
+        check_names(sources)
     options = TranscribeOptions(form, nbest, channel, cut_over, live)
     opened = open_recognizer(recognizer)
     run = RunOptions(num_jobs=num_jobs, progress=no_progress if quiet or len(sources) < 2 else show_progress)
@@ -102,7 +109,7 @@ def _print_or_write(
         if form == "text" and (num_sources > 1 or one.num_channels > 1):
             # One line each, so that it is clear whose words they are.
             name = one.source.name + (f".ch{one.channel}" if one.num_channels > 1 else "")
-            click.echo(f"{name}\t{one.result.text}")
+            click.echo(f"{' '.join(name.split())}\t{one.result.text}")
         else:
             click.echo(one.text(form), nl=False)
     return done
@@ -122,6 +129,8 @@ def _raw_blocks(rate_hz: int) -> Iterator[Any]:
     """Yield int16 samples from standard input as they come."""
     import numpy as np
 
+    if sys.stdin is None:
+        raise DataError("closed, expected raw audio", where="standard input")
     size = 2 * max(1, round(LIVE_BLOCK_SECS * rate_hz))
     read = getattr(sys.stdin.buffer, "read1", sys.stdin.buffer.read)
     left = b""

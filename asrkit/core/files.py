@@ -23,6 +23,11 @@ def whole_file(path: Path | str) -> Iterator[Path]:
         with part.open("rb") as handle:
             os.fsync(handle.fileno())
         os.replace(part, path)
+    except OSError as error:
+        # A full disk does not say which file did not fit.
+        if error.errno is not None and error.filename in (None, str(part)):
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        raise
     finally:
         part.unlink(missing_ok=True)
 

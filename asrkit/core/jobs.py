@@ -7,7 +7,8 @@ fixed chunks by the caller, results come back in order, and BLAS runs with one t
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Literal, TypeVar
 
 from asrkit.core.errors import ConfigError
@@ -59,13 +60,27 @@ def map_in_order(
     tasks = (joblib.delayed(function)(item) for item in items)
     if address:
         with _dask(address):
-            yield from joblib.Parallel(n_jobs=-1, return_as="generator")(tasks)
+            yield from _as_they_come(joblib.Parallel(n_jobs=-1, return_as="generator")(tasks))
     elif kind == "threads":
         with threadpool_limits(limits=1):
-            yield from joblib.Parallel(n_jobs=num_jobs, backend="threading", return_as="generator")(tasks)
+            yield from _as_they_come(
+                joblib.Parallel(n_jobs=num_jobs, backend="threading", return_as="generator")(tasks)
+            )
     else:
         with joblib.parallel_config(backend="loky", n_jobs=num_jobs, inner_max_num_threads=1):
-            yield from joblib.Parallel(return_as="generator")(tasks)
+            yield from _as_they_come(joblib.Parallel(return_as="generator")(tasks))
+
+
+def _as_they_come(results: Generator[R, None, None]) -> Iterator[R]:
+    """Yield results; where nobody wants the rest any more, give it up without a warning."""
+    try:
+        # Not `yield from`, which would give up the rest before this function can.
+        for result in results:  # noqa: UP028
+            yield result
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            results.close()
 
 
 def chunks(items: Sequence[T], size: int) -> list[Sequence[T]]:

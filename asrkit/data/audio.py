@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import stat
 import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,9 @@ from asrkit.data import sphere
 
 FULL_SCALE = 32768.0
 """What a libsndfile sample of 1.0 becomes: the scale of 16-bit integers, as in Kaldi."""
+
+MAX_FLOAT = 8.0
+"""Float samples are meant to lie in [-1, 1]; some beyond are an overdriven recording, this far out another scale."""
 
 MAX_OVERSHOOT_SECS = 0.5
 """How far a segment may reach beyond its recording; it is then cut there (Kaldi's ``extract-segments``)."""
@@ -142,7 +146,7 @@ def read_audio(
     ------
     DataError
         As :func:`audio_info`; or several channels and no ``channel``; or a stretch outside the recording; or
-        fewer samples than the header announces; or samples that are not finite.
+        fewer samples than the header announces; or samples that are not finite or on another scale.
     """
     with _open(Path(path)) as recording:
         start, end = segment_samples(recording.info, start_secs, end_secs)
@@ -232,6 +236,12 @@ class _Recording:
         samples: NDArray[np.float32] = np.ascontiguousarray(frames[:, self._channel] if frames.ndim == 2 else frames)
         if self.handle.subtype in ("FLOAT", "DOUBLE") and not np.isfinite(samples).all():
             raise DataError("float samples that are not finite", where=self.info.path, remedy="make the file again")
+        if self.handle.subtype in ("FLOAT", "DOUBLE") and (largest := np.abs(samples).max(initial=0.0)) > MAX_FLOAT:
+            raise DataError(
+                f"float samples of up to {largest:g}, expected -1 to 1",
+                where=self.info.path,
+                remedy="divide them by 32768 if they are 16-bit values",
+            )
         samples *= np.float32(FULL_SCALE)
         return samples
 
@@ -298,7 +308,13 @@ def _as_data_error(path: Path, head: bytes | None = None) -> Iterator[None]:
 
 
 def _read_head(path: Path) -> bytes:
+    if not _is_utf8(path):
+        raise DataError("the name of the file is not UTF-8", where=ascii(str(path)), remedy="rename it")
     try:
+        if not stat.S_ISREG(mode := path.stat().st_mode) and not stat.S_ISDIR(mode):
+            raise DataError(
+                "a pipe or device, expected a file", where=path, remedy="save what it gives to a file first"
+            )
         with path.open("rb") as handle:
             head = handle.read(12)
     except FileNotFoundError:
@@ -308,6 +324,14 @@ def _read_head(path: Path) -> bytes:
     if not head:
         raise DataError("empty file, expected audio", where=path, remedy=_COPY_AGAIN)
     return head
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        os.fsencode(path).decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _check_raw(path: Path) -> None:

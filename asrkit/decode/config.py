@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from asrkit.core.errors import ConfigError
 
+MAX_POSTERIOR_SCALE = 1000.0
+"""Of costs that become probabilities; long before, the best path alone is left."""
+
 
 @dataclass(frozen=True)
 class SearchConfig:

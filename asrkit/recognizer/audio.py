@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asrkit.core.errors import DataError
-from asrkit.data.audio import FULL_SCALE, audio_info, read_audio, resample
+from asrkit.data.audio import FULL_SCALE, MAX_FLOAT, audio_info, read_audio, resample
 
 log = logging.getLogger("asrkit")
 
@@ -22,8 +22,6 @@ Audio = NDArray[Any] | str | os.PathLike[str]
 """An array of samples, or the path of an audio file."""
 
 MAX_CHANNELS = 64
-MAX_FLOAT = 8.0
-"""Float samples are meant to lie in [-1, 1]; some beyond are an overdriven recording, this far out another scale."""
 
 _UNREADABLE = "not readable audio"
 """What :mod:`asrkit.data.audio` says of a file that libsndfile does not know."""
@@ -49,7 +47,7 @@ def read_samples(audio: Audio, rate: int | None, channel: int | None) -> tuple[S
         No samples, several channels and none chosen, values that are not finite or on another scale, another type,
         a rate that is none; or a file that cannot be read.
     """
-    if not isinstance(audio, np.ndarray):
+    if isinstance(audio, (str, os.PathLike)):
         return _read_file(Path(audio), channel)
     if rate is None:
         raise DataError("an array of samples does not tell its rate", remedy="give rate=, in samples a second")
@@ -58,8 +56,8 @@ def read_samples(audio: Audio, rate: int | None, channel: int | None) -> tuple[S
 
 def num_channels(audio: Audio) -> int:
     """Return the number of channels of an array or file."""
-    if isinstance(audio, np.ndarray):
-        return 1 if audio.ndim == 1 else audio.shape[-1]
+    if not isinstance(audio, (str, os.PathLike)):
+        return 1 if np.ndim(audio) == 1 else np.shape(audio)[-1]
     try:
         return audio_info(Path(audio)).num_channels
     except DataError as error:
@@ -83,6 +81,10 @@ def scaled(audio: NDArray[Any]) -> Samples:
     DataError
         Another type, values that are not finite or are floats on another scale.
     """
+    if not isinstance(audio, np.ndarray):
+        raise DataError(
+            f"samples in a {type(audio).__name__}, expected a numpy array", remedy="np.frombuffer or np.array makes one"
+        )
     if audio.dtype == np.int16:
         return audio.astype(np.float32)
     if audio.dtype == np.int32:

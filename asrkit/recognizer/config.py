@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from asrkit.core.errors import ConfigError
-from asrkit.decode.config import SearchConfig
+from asrkit.decode.config import MAX_POSTERIOR_SCALE, SearchConfig
 from asrkit.features.online_cmvn import OnlineCmvnConfig
 from asrkit.gmm.adaptation import AdaptationConfig
 from asrkit.recognizer.endpoint import EndpointConfig
@@ -63,6 +63,8 @@ class RecognizerConfig:
     endpoint: EndpointConfig = field(default_factory=EndpointConfig)
 
     def __post_init__(self) -> None:
+        if self.posterior_scale > MAX_POSTERIOR_SCALE:
+            raise ConfigError(f"posterior_scale is {self.posterior_scale}, expected {MAX_POSTERIOR_SCALE:g} at most")
         for name in ("lm_weight", "adapt_lm_weight", "posterior_scale"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected a number above 0")

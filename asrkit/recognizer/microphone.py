@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import queue
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from asrkit.core.errors import ConfigError, DataError
 log = logging.getLogger("asrkit")
 
 BLOCK_SECS = 0.1
+PATIENCE_SECS = 5.0
+"""A microphone that gives nothing for so long, not even silence, is gone."""
+
 MAX_WAITING = 600
 """Blocks that may wait to be recognised, a minute; what comes later is lost, and it is said how much."""
 
@@ -42,22 +46,29 @@ def require_sounddevice() -> Any:
 
 
 def microphone_blocks(
-    rate_hz: int, device: str | None = None, secs: float | None = None
+    rate_hz: int,
+    device: str | None = None,
+    secs: float | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[NDArray[np.int16]]:
-    """Yield what a microphone hears, (n,) int16 in blocks of a tenth of a second, until Ctrl-C or for ``secs``.
+    """Yield what a microphone hears, (n,) int16 in blocks of a tenth of a second, until told to stop or for ``secs``.
 
     Parameters
     ----------
     device : str, optional
         Name, part of a name, or number.
+    stopped : callable
+        Asked for every block, and when none comes.
 
     Raises
     ------
     ConfigError
-        sounddevice is not installed.
+        sounddevice is not installed, or ``secs`` is no length of time.
     DataError
-        There is no such microphone, or it cannot record at this rate.
+        There is no such microphone, it cannot record at this rate, or no more sound comes from it.
     """
+    if secs is not None and not 0 < secs < math.inf:
+        raise ConfigError(f"listening for {secs} s, expected a number above 0")
     sounddevice = require_sounddevice()
     waiting: queue.Queue[NDArray[np.int16]] = queue.Queue(MAX_WAITING)
     lost = 0
@@ -72,7 +83,7 @@ def microphone_blocks(
             lost += 1
 
     size = max(1, round(BLOCK_SECS * rate_hz))
-    chosen = int(device) if device is not None and device.isdigit() else device
+    chosen = int(device) if device is not None and device.isdecimal() and device.isascii() else device
     left = None if secs is None else max(1, round(secs / BLOCK_SECS))
     try:
         recording = sounddevice.InputStream(
@@ -84,14 +95,27 @@ def microphone_blocks(
             remedy="choose another with --device (python -m sounddevice lists them), or another --rate",
         ) from None
     with recording:
+        silent = 0
         try:
-            while left is None or left > 0:
-                yield waiting.get()
+            while (left is None or left > 0) and not stopped():
+                try:
+                    block = waiting.get(timeout=BLOCK_SECS)
+                except queue.Empty:
+                    silent += 1
+                    if silent * BLOCK_SECS >= PATIENCE_SECS:
+                        raise _gone() from None
+                    continue
+                silent = 0
+                yield block
                 left = None if left is None else left - 1
-        except KeyboardInterrupt:
-            return
         finally:
             if lost:
                 log.warning(
                     "%.1f s of audio were lost: recognising was too slow; lower beam or max_active", lost * BLOCK_SECS
                 )
+
+
+def _gone() -> DataError:
+    return DataError(
+        f"no sound came for {PATIENCE_SECS:g} s", where="microphone", remedy="is it still plugged in? start again"
+    )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from asrkit.core.errors import ConfigError
 from asrkit.core.streams import random_stream
 from asrkit.decode.search import BeamSearch, SearchResult
 from asrkit.features.cmvn import CmvnStats
@@ -49,6 +50,8 @@ class RecognizerStream:
     ------
     DataError
         The rate cannot be fed.
+    ConfigError
+        ``nbest`` is below 1.
     """
 
     def __init__(
@@ -59,6 +62,8 @@ class RecognizerStream:
         speaker: CmvnStats | None = None,
         nbest: int = 1,
     ) -> None:
+        if nbest < 1:
+            raise ConfigError(f"nbest is {nbest}, expected 1 or more")
         self.rate_hz = model.sample_rate_hz if rate is None else checked_rate(rate)
         converter.check(self.rate_hz)
         self._model, self._nbest = model, nbest
@@ -107,9 +112,10 @@ class RecognizerStream:
         """
         if self._finished:
             raise RuntimeError("feed() after finish()")
-        if not len(samples):
+        block = scaled(samples)
+        if not block.size:
             return []
-        block = pick_channel(scaled(samples), None)
+        block = pick_channel(block, None)
         self._num_samples += len(block)
         resampled = self._resampled.push(block)
         self._waiting = np.concatenate([self._waiting, self._inputs.push(resampled)])

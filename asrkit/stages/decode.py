@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from asrkit.core.archives import ArchiveWriter
 from asrkit.core.errors import ConfigError, GraphError
 from asrkit.data.datadir import DataDir
-from asrkit.decode.config import SearchConfig
+from asrkit.decode.config import MAX_POSTERIOR_SCALE, SearchConfig
 from asrkit.decode.times import WordTimes, load_word_times
 from asrkit.graph.arrays import load_graph
 from asrkit.graph.directory import DIFFERENCE, check_graph_fits, load_difference, load_words
@@ -108,8 +108,10 @@ class DecodeConfig:
             raise ConfigError(f"num_best is {self.num_best}, expected 1 or more")
         if self.lattice_beam == 0 and (self.num_best > 1 or self.least_risk):
             raise ConfigError("num_best and least_risk need lattices", remedy="set lattice_beam above 0")
-        if not 0 < self.posterior_scale < float("inf"):
-            raise ConfigError(f"posterior_scale is {self.posterior_scale}, expected a number above 0")
+        if not 0 < self.posterior_scale <= MAX_POSTERIOR_SCALE:
+            raise ConfigError(
+                f"posterior_scale is {self.posterior_scale}, expected a number above 0, {MAX_POSTERIOR_SCALE:g} at most"
+            )
         for weight in (*self.lm_weights, self.adapt_lm_weight):
             if not 0 < weight < float("inf"):
                 raise ConfigError(f"an LM weight is {weight}, expected a number above 0")

@@ -35,13 +35,20 @@ def read_confidences(folder: Path) -> dict[str, list[tuple[str, float]]]:
     for number, line in enumerate(read_lines(path) if path.exists() else [], 1):
         try:
             described = json.loads(line)
-            words = [(str(word["word"]), float(word["confidence"])) for word in described["words"]]
+            words = [(str(word["word"]), _confidence(word["confidence"])) for word in described["words"]]
             found[str(described["utterance_id"])] = words
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise FormatError(
                 f"not a hypothesis as `asrkit decode` writes them: {error!r}", where=f"{path}:{number}"
             ) from None
     return found
+
+
+def _confidence(value: Any) -> float:
+    confidence = float(value)
+    if not 0 <= confidence <= 1:
+        raise ValueError(f"a confidence of {confidence}, expected 0 to 1")
+    return confidence
 
 
 class HypothesisFiles:

@@ -141,7 +141,9 @@ def _training_data(model: Path) -> Path | None:
     """Return the data directory that the model's record names, if it is still there."""
     path = model / "stage.json"
     records = read_json(path) if path.is_file() else {}
-    for record in records.values() if isinstance(records, dict) else ():
+    for stage, record in records.items() if isinstance(records, dict) else ():
+        if stage.startswith("pack "):
+            continue  # of a model file that was packed into the model directory
         for name in record.get("inputs", {}):
             if Path(name).name == "cmvn.scp" and Path(name).is_file():
                 return Path(name).parent

@@ -318,7 +318,10 @@ def _confidences(folder: Path, against: _Reference, figures: dict[str, Any]) -> 
         right[-1][[place for kind, _, place in scored.edits[at] if kind != "delete"]] = False
     sure = np.array([value for key in scored.utterance_ids for value in confidences[key]])
     found = calibration(sure, np.concatenate(right))
-    figures["confidences"] = dataclasses.asdict(found)
+    # JSON knows no infinity.
+    figures["confidences"] = {
+        name: value if math.isfinite(value) else None for name, value in dataclasses.asdict(found).items()
+    }
     return [
         f"confidences of {found.num_words} words: expected calibration error {found.expected_error:.3f}, "
         f"normalised cross entropy {found.cross_entropy:.3f}"

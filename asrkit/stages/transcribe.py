@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ from asrkit.data.audio import AudioInfo, audio_info
 from asrkit.features.config import FrontEndConfig
 from asrkit.recognizer.formats import SUFFIXES, Format, render
 from asrkit.recognizer.result import Result
-from asrkit.stages.record import Failure, RunOptions
+from asrkit.stages.record import Failure, RunOptions, check_place
 
 if TYPE_CHECKING:
     from asrkit.recognizer.recognizer import Recognizer
@@ -53,6 +54,12 @@ class TranscribeOptions:
     channel: int | None = None
     cut_secs: float = 30.0
     live: bool = False
+
+    def __post_init__(self) -> None:
+        if self.nbest < 1:
+            raise ConfigError(f"nbest is {self.nbest}, expected 1 or more")
+        if not self.cut_secs >= 0:
+            raise ConfigError(f"recordings are cut that last longer than {self.cut_secs} s, expected 0 or more")
 
 
 @dataclass(frozen=True)
@@ -136,8 +143,6 @@ def transcribe(
     recognizer: Recognizer, sources: Sequence[Source], options: TranscribeOptions, run: RunOptions
 ) -> Iterator[Transcript]:
     """Yield the transcript of each channel of each file, in their order; a bad file is a transcript with a failure."""
-    if options.nbest < 1:
-        raise ConfigError(f"nbest is {options.nbest}, expected 1 or more")
     job = _Job(recognizer, options)
     done = map_in_order(job, sources, run.num_jobs, kind="threads")
     for transcripts in run.progress(done, total=len(sources), label="transcribe"):
@@ -155,7 +160,10 @@ def write_transcripts(
     ------
     DataError
         Two recordings have the same name.
+    ConfigError
+        ``out`` cannot be made or written to.
     """
+    check_place(out)
     written: dict[Path, Path] = {}
     for one in transcripts:
         if one.result is None:
@@ -211,6 +219,9 @@ class _Job:
             count = num_channels(source.path)
         except AsrkitError as error:
             return [Transcript(source, 1, 1, None, error, 0.0, None)]
+        if self.options.channel is not None and self.options.channel > count:
+            failure = DataError(f"no channel {self.options.channel}: channels are 1 to {count}", where=source.path)
+            return [Transcript(source, self.options.channel, count, None, failure, 0.0, None)]
         wanted = range(1, count + 1) if self.options.channel is None else [self.options.channel]
         return [self._channel(source, channel, count) for channel in wanted]
 
@@ -271,9 +282,25 @@ class _Job:
 
 
 def renamed(sources: Sequence[Source]) -> list[Source]:
-    """Return the sources with names that are all different: of those that share one the whole path is the name."""
+    """Return the sources with names that are all different: of those that share one the path is the name."""
     counts = Counter(source.name for source in sources)
-    return [
-        source if counts[source.name] == 1 else replace(source, name=source.path.as_posix().lstrip("./"))
-        for source in sources
-    ]
+    return [source if counts[source.name] == 1 else replace(source, name=_path_name(source.path)) for source in sources]
+
+
+def check_names(sources: Sequence[Source]) -> None:
+    """Raise a :class:`DataError`, before any work, where two recordings would be written under one name."""
+    first: dict[str, Source] = {}
+    for source in sources:
+        before = first.setdefault(source.name, source)
+        if before is not source:
+            raise DataError(
+                f"{before.path} would be written under the same name, {source.name}",
+                where=source.path,
+                remedy="name each recording once, or transcribe them into different folders",
+            )
+
+
+def _path_name(path: Path) -> str:
+    """Return a path as one that leads downwards only, from wherever it is taken."""
+    parts = Path(os.path.normpath(path)).parts
+    return "/".join(part for part in parts if part not in ("..", path.anchor))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shlex
 from pathlib import Path
@@ -229,6 +230,18 @@ def test_the_confidences_of_a_decode_directory_are_checked(data: Path) -> None:
 def test_damaged_confidences_are_named(data: Path) -> None:
     (data / "decode" / "hyp.jsonl").write_text('{"utterance_id": "b-u1", "words": [{"word": "it"}]}\n')
     assert "hyp.jsonl:1" in failing("data", "decode")
+    for sure in (math.nan, 7.0, -1.0):
+        _claim(data, b_u1=[("it", sure)])
+        assert "expected 0 to 1" in failing("data", "decode")
+    (data / "decode" / "hyp.jsonl").write_text("[" * 100_000 + "\n")
+    assert "hyp.jsonl:1" in failing("data", "decode")
+
+
+def test_a_figure_that_is_no_number_is_null_in_json(data: Path) -> None:
+    _claim(data, b_u1=[("it", 1.0), ("WAS", 1.0)])
+    found = figures("data", "decode")["confidences"]
+    assert isinstance(found, dict)
+    assert found["cross_entropy"] is None  # a wrong word of confidence 1
 
 
 def test_comparing_two_systems(data: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import struct
 import subprocess
 import sys
@@ -17,6 +18,9 @@ from click.testing import CliRunner, Result
 from asrkit.cli.main import main
 from asrkit.data.labels.ctm import read_ctm
 from asrkit.data.labels.textgrid import read_textgrid
+from asrkit.recognizer import microphone
+from asrkit.recognizer.stream import RecognizerStream
+from asrkit.stages.transcribe import Source, renamed
 from tests.factories import write_wav
 from tests.recognizer.conftest import packed_into
 from tests.recognizer.worlds import RATE, World, as_int16, say
@@ -148,6 +152,22 @@ def test_standard_input_that_is_no_audio(packed: Path) -> None:
     assert run(packed, "-", "--rate", 4000, stdin=b"").exit_code == 1
     assert run(packed, "-", "--rate", 0, stdin=b"").exit_code == 1
     assert run(packed, "-", "a.wav").exit_code == 2
+    assert run(packed, "-", "--channel", 1, stdin=b"").exit_code == 2
+
+
+def test_what_was_heard_before_a_broken_sample_is_printed(packed: Path) -> None:
+    broken = run(packed, "-", stdin=as_int16(say("_ yes no _")).astype("<i2").tobytes() + b"x")
+    assert broken.stdout == "yes no\n"
+    assert broken.exit_code == 1
+    assert "half a sample" in broken.stderr
+
+
+def test_standard_input_may_be_closed(packed: Path) -> None:
+    program = f"import sys; sys.stdin = None; sys.argv[1:] = ['transcribe', {str(packed)!r}, '-']\n"
+    program += "from asrkit.cli.main import main; main()"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 1
+    assert ran.stderr == "asrkit: standard input: closed, expected raw audio\n"
 
 
 def wav_header(rate: int, channels: int = 1, size: int = 16000) -> bytes:
@@ -250,7 +270,94 @@ def test_wrong_use_is_said(packed: Path, folder: Path, tmp_path: Path) -> None:
     assert "no such audio file" in run(packed, tmp_path / "none.wav").stderr
     (tmp_path / "empty").mkdir()
     assert "no audio in this folder" in run(packed, tmp_path / "empty").stderr
-    assert "channels are 0 to 0" in run(packed, folder / "a.wav", "--channel", 2).stderr
+    assert "no channel 2: channels are 1 to 1" in run(packed, folder / "a.wav", "--channel", 2).stderr
+
+
+def test_names_of_outputs(packed: Path, folder: Path, tmp_path: Path) -> None:
+    """Recordings of one name are told apart by their paths, and nothing is written outside the folder."""
+    for place in ("one/a.wav", "two/a.wav", ".three/a.wav"):
+        (tmp_path / place).parent.mkdir()
+        (tmp_path / place).write_bytes((folder / "a.wav").read_bytes())
+    (tmp_path / "one" / "deeper").mkdir()
+    inner = tmp_path / "one/deeper/../../two/a.wav"
+    out = tmp_path / "out" / "in"
+    assert out_of(run(packed, tmp_path / "one/a.wav", inner, tmp_path / ".three/a.wav", "-q", "-o", out)) == ""
+    base = out / tmp_path.relative_to(tmp_path.anchor)
+    assert sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file()) == [
+        base / f"{name}/a.wav.txt" for name in (".three", "one", "two")
+    ]
+    assert renamed([Source(Path("../../x/.y/a.wav"), "a"), Source(Path("a.wav"), "a")])[0].name == "x/.y/a.wav"
+    twice = run(packed, folder / "a.wav", folder, "-q", "-o", tmp_path / "twice")
+    assert twice.exit_code == 1
+    assert "same name" in twice.stderr
+    assert not (tmp_path / "twice").exists()
+
+
+def test_a_place_that_cannot_be_written_to_is_said_before_any_work(packed: Path, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        refused = run(packed, folder / "a.wav", "-o", place)
+        assert refused.exit_code == 1
+        assert f"{tmp_path / 'file'}: not a directory" in refused.stderr
+
+
+def test_numbers_that_are_none(packed: Path, folder: Path) -> None:
+    for arguments in (("--cut-over", "nan"), ("--set", "posterior_scale=1e300")):
+        refused = run(packed, folder / "a.wav", *arguments)
+        assert refused.exit_code == 1
+        assert "expected" in refused.stderr
+    assert run(packed, folder / "a.wav", "--rate", 8000).exit_code == 2
+
+
+def test_a_line_is_a_recording_whatever_its_name(packed: Path, folder: Path, tmp_path: Path) -> None:
+    for name in ("two\nlines.wav", "tab\there.wav", "ünï 語.wav"):
+        (tmp_path / name).write_bytes((folder / "a.wav").read_bytes())
+    lines = out_of(run(packed, tmp_path, "-q")).splitlines()
+    assert sorted(lines) == ["tab here\tyes no", "two lines\tyes no", "ünï 語\tyes no"]
+
+
+def test_a_failure_beside_running_workers_ends_the_command_cleanly(packed: Path, tmp_path: Path) -> None:
+    """Python's own end, with threads inside compiled code, is an abort."""
+    write_wav(tmp_path / "0.wav", as_int16(say("_ yes _")), RATE)
+    write_wav(tmp_path / "long.wav", np.tile(as_int16(say("_ yes no _")), 300), RATE)
+    (tmp_path / "out/0.txt").mkdir(parents=True)
+    arguments = ["transcribe", str(packed), "0.wav", "long.wav", "-j", "2", "--cut-over", "0", "-q", "-o", "out"]
+    program = f"import sys; sys.argv[1:] = {arguments!r}; from asrkit.cli.main import main; main()"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, cwd=tmp_path)
+    assert ran.returncode == 1
+    assert ran.stderr == "asrkit: out/0.txt: is a directory (a file is expected here)\n"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["0.txt"]
+
+
+def test_ctrl_c_ends_listening_with_what_was_heard(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it comes: here while a block is being recognised."""
+    samples = as_int16(say("_ yes no _ _"))
+    monkeypatch.setitem(sys.modules, "sounddevice", fake_sounddevice(np.tile(samples, 5)))
+    fed = []
+    feed = RecognizerStream.feed
+
+    def feed_and_press(stream: RecognizerStream, block: np.ndarray) -> object:
+        fed.append(block)
+        if len(fed) == len(samples) // len(block):
+            signal.raise_signal(signal.SIGINT)
+        return feed(stream, block)
+
+    monkeypatch.setattr(RecognizerStream, "feed", feed_and_press)
+    assert out_of(run(packed, "--device", "3", command="listen")) == "yes no\n"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_microphone_that_falls_silent_is_an_error(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(microphone, "PATIENCE_SECS", 0.3)
+    monkeypatch.setitem(sys.modules, "sounddevice", fake_sounddevice(as_int16(say("_ yes no _ _"))))
+    gone = run(packed, "--device", "3", command="listen")
+    assert gone.exit_code == 1
+    assert gone.stdout == "yes no\n"
+    assert "no sound came for 0.3 s" in gone.stderr
+    for secs in ("nan", "inf"):
+        refused = run(packed, "--device", "3", "--seconds", secs, command="listen")
+        assert refused.exit_code == 1
+        assert "expected a number above 0" in refused.stderr
 
 
 def fake_sounddevice(samples: np.ndarray, fail: str | None = None) -> types.ModuleType:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import struct
 from pathlib import Path
 
@@ -220,6 +221,33 @@ def test_float_samples_must_be_finite(tmp_path: Path) -> None:
     soundfile.write(str(tmp_path / "a.wav"), np.array([0.1, np.nan, 0.2], np.float32), RATE, subtype="FLOAT")
     with pytest.raises(DataError, match="not finite"):
         read_audio(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
+def test_float_samples_must_be_on_the_scale_of_one(tmp_path: Path, subtype: str) -> None:
+    import soundfile
+
+    soundfile.write(str(tmp_path / "a.wav"), np.array([0.1, -1.5, 0.2]), RATE, subtype=subtype)
+    assert read_audio(tmp_path / "a.wav")[0].min() == -1.5 * 32768
+    soundfile.write(str(tmp_path / "b.wav"), np.array([0.1, -1500.0, 0.2]), RATE, subtype=subtype)
+    with pytest.raises(DataError, match="float samples of up to 1500, expected -1 to 1"):
+        read_audio(tmp_path / "b.wav")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes with names, and names of any bytes")
+def test_a_pipe_is_not_waited_for_and_a_name_of_any_bytes_is_said(tmp_path: Path, samples: NDArray[np.int16]) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    with pytest.raises(DataError, match="a pipe or device"):
+        audio_info(tmp_path / "pipe.wav")
+    good = write(tmp_path / "good.wav", samples, "WAV", "PCM_16")
+    named = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.wav"))
+    try:
+        named.write_bytes(good.read_bytes())
+    except OSError:
+        pytest.skip("the file system refuses such names")
+    with pytest.raises(DataError, match="not UTF-8") as caught:
+        read_audio(named)
+    assert str(caught.value).isascii()
 
 
 def test_resampling_keeps_a_tone_and_its_level() -> None:

@@ -175,6 +175,17 @@ def test_the_rules_are_kaldis(silence: float, cost: float, length: float, expect
     assert not EndpointConfig(enabled=False).reached(silence, cost, length)
 
 
+def test_what_is_no_array_is_refused(recognizer: Recognizer) -> None:
+    stream = recognizer.stream()
+    for samples in ([0.1, 0.2], b"ab", np.array(0.5), np.zeros((0, 2), np.complex64)):
+        with pytest.raises(DataError, match="expected"):
+            stream.feed(samples)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="samples in a list"):
+        recognizer([0.1, 0.2], RATE)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="nbest is 0"):
+        recognizer.stream(nbest=0)
+
+
 def test_a_rule_of_negative_numbers_is_refused() -> None:
     with pytest.raises(ConfigError, match="must not be negative"):
         EndpointRule(True, -1.0)
