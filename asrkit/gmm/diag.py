@@ -86,11 +86,18 @@ class DiagGmms:
         """(num_gaussians, 2 * dim + 1): the log density of x times its weight is a row times (x, x², 1)."""
         variances = self.variances.astype(np.float64)
         means = self.means.astype(np.float64)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             constant = np.log(self.weights.astype(np.float64)) - 0.5 * (
                 self.dim * LOG_2PI + np.log(variances).sum(1) + (means**2 / variances).sum(1)
             )
-        return np.hstack([means / variances, -0.5 / variances, constant[:, None]]).astype(np.float32)
+            rows = np.hstack([means / variances, -0.5 / variances, constant[:, None]]).astype(np.float32)
+        if not np.isfinite(rows[:, :-1]).all():
+            worst = int(np.argmin(np.isfinite(rows[:, :-1]).all(axis=1)))
+            raise ModelError(
+                f"Gaussian {worst} has means too large or variances too small for float32",
+                remedy="train the model again",
+            )
+        return rows
 
     @cached_property
     def precision_form(self) -> tuple[FloatArray, FloatArray, NDArray[np.float64]]:

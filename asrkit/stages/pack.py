@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from asrkit.core.archives import ArchiveReader
-from asrkit.core.errors import AsrkitError, DataError, GraphError
-from asrkit.core.files import read_json
+from asrkit.core.errors import DataError, GraphError
+from asrkit.core.files import read_json, whole_file
 from asrkit.features.cmvn import CmvnStats
 from asrkit.graph.directory import load_graph_info
+from asrkit.lang.g2p import G2p
 from asrkit.recognizer.config import RecognizerConfig
 from asrkit.score.sweep import read_best
 from asrkit.stages.acoustic import LANG_FILES, model_files
@@ -77,7 +78,7 @@ def pack(
 
     def body() -> StageResult:
         # Numba comes with these.
-        from asrkit.recognizer.model import find_lang, has_words_of
+        from asrkit.recognizer.model import find_lang, has_words_of, load_model_folders
         from asrkit.recognizer.package import load_package, write_package
 
         words = lang or find_lang(model, graph)
@@ -93,12 +94,13 @@ def pack(
         if prior is None:
             log.warning("no CMVN statistics of the training: live audio will begin badly normalised; give --cmvn DATA")
         text = "" if licence is None else licence.read_text("utf-8", "replace")
-        sizes = write_package(out, model, graph, words, config, prior, language_model, g2p, text)
-        try:
-            packed = load_package(out)
-        except AsrkitError:
-            out.unlink()
-            raise
+        # What is wrong is said of the files themselves, and an earlier model file stays until the new one is good.
+        load_model_folders(model, graph, words, config, prior)
+        if g2p is not None:
+            G2p.load(g2p)
+        with whole_file(out) as part:
+            sizes = write_package(part, model, graph, words, config, prior, language_model, g2p, text)
+            packed = load_package(part)
         figures: dict[str, object] = {
             "megabytes": out.stat().st_size / 1e6,
             "members": len(sizes),

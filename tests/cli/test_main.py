@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,22 @@ def test_what_the_system_refuses_is_said_as_our_own_errors_are(
 
 def test_version() -> None:
     assert CliRunner().invoke(main, ["--version"]).stdout.startswith("asrkit, version ")
+
+
+@pytest.mark.parametrize("with_workers", [False, True])
+def test_an_error_beside_busy_workers_ends_the_process_at_once(with_workers: bool) -> None:
+    """Python's own end may abort where threads are inside compiled code, so it is not waited for."""
+    program = f"""
+import atexit, sys, threading
+from asrkit.cli.main import main
+atexit.register(print, "the end")
+if {with_workers}:
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+print("begun")
+sys.argv[1:] = ["info", "absent"]
+main()
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 1
+    assert ran.stderr == "asrkit: absent: no such file or directory\n"
+    assert ran.stdout == ("begun\n" if with_workers else "begun\nthe end\n")

@@ -99,6 +99,16 @@ def test_features_of_another_dimension_are_refused() -> None:
         gmms.loglikes(np.zeros((3, 4), dtype=np.float32))
 
 
+def test_numbers_beyond_float32_are_refused_without_a_warning(recwarn: pytest.WarningsRecorder) -> None:
+    good = DiagGmms(np.ones(2, np.float32), np.zeros((2, 3), np.float32), np.ones((2, 3), np.float32), np.arange(3))
+    means, variances = good.means.copy(), good.variances.copy()
+    means[1, 2], variances[1, 2] = 1e30, 1e-30
+    damaged = DiagGmms(good.weights, means, variances, good.offsets)
+    with pytest.raises(ModelError, match="Gaussian 1 has means too large"):
+        damaged.loglikes(np.zeros((4, 3), np.float32))
+    assert not list(recwarn)
+
+
 def test_a_variance_of_zero_is_refused() -> None:
     with pytest.raises(ModelError, match="variance"):
         DiagGmms(

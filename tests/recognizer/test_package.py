@@ -111,6 +111,38 @@ def test_what_does_not_belong_together_is_not_packed(world: World, tmp_path: Pat
     assert "has other words" in refused("--lang", str(tmp_path))
     damaged = tmp_path / "g2p"
     damaged.write_bytes(b"nothing")
+    assert f"{damaged}: not a readable" in refused("--g2p", str(damaged))
+
+
+def test_a_failure_keeps_the_old_file_and_names_what_failed(world: World, tmp_path: Path) -> None:
+    out = tmp_path / "a.asrkit"
+    before = packed_into(out, world).read_bytes()
+    for places in ((tmp_path / "none", world.graph), (world.model, tmp_path / "none")):
+        result = CliRunner().invoke(main, ["pack", *map(str, places), str(out), "--cmvn", str(world.data)])
+        assert result.exit_code == 1
+        assert f"asrkit: {tmp_path / 'none'}: not a" in result.stderr
+        assert out.read_bytes() == before
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["a.asrkit", "stage.json"]
+
+
+def test_files_of_one_folder_are_up_to_date_each_by_itself(world: World, tmp_path: Path) -> None:
+    def pack(name: str, *options: str) -> bool:
+        places = [str(world.model), str(world.graph), str(tmp_path / name), "--cmvn", str(world.data)]
+        result = CliRunner().invoke(main, ["pack", *places, *options, "--json"])
+        assert result.exit_code == 0, result.output
+        return bool(json.loads(result.stdout)["skipped"])
+
+    narrow = ("--set", "beam=9")
+    assert not pack("a.asrkit")
+    assert not pack("b.asrkit", *narrow)
+    assert pack("a.asrkit")
+    assert pack("b.asrkit", *narrow)
+    (tmp_path / "a.asrkit").rename(tmp_path / "c.asrkit")
+    (tmp_path / "b.asrkit").rename(tmp_path / "a.asrkit")
+    assert not pack("a.asrkit")
+    assert load_package(tmp_path / "a.asrkit").config.beam == 13.0
+    assert not pack("b.asrkit", *narrow)
+    assert load_package(tmp_path / "b.asrkit").config.beam == 9.0
 
 
 def load_or_error(path: Path) -> AsrkitError | None:
