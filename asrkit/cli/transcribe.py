@@ -18,6 +18,7 @@ from asrkit.stages.recognizers import RecognizerOptions, open_recognizer
 from asrkit.stages.record import RunOptions
 from asrkit.stages.transcribe import (
     LIVE_BLOCK_SECS,
+    Speakers,
     TranscribeOptions,
     Transcript,
     check_names,
@@ -47,6 +48,13 @@ _PATH = click.Path(path_type=Path)
     metavar="SECS",
     help="Cut recordings longer than this into segments of speech; 0: none.",
 )
+@click.option(
+    "--speakers",
+    type=click.Choice(["one", "many"]),
+    default="one",
+    show_default=True,
+    help="Of a recording that is cut: normalise and adapt over all segments of a channel, or in each by itself.",
+)
 @click.option("--live", is_flag=True, help="Hear files as if they came from a microphone.")
 @click.option("--rate", type=int, metavar="HZ", help="Of raw audio on standard input.  [default: the model's]")
 @click.option("--partials/--no-partials", default=None, help="Print guesses as they change.  [default: on a terminal]")
@@ -61,6 +69,7 @@ def command(
     channel: int | None,
     num_jobs: int,
     cut_over: float,
+    speakers: Speakers,
     live: bool,
     rate: int | None,
     partials: bool | None,
@@ -87,7 +96,7 @@ def command(
     sources = renamed(find_sources(audio))
     if out is not None:
         check_names(sources)
-    options = TranscribeOptions(form, nbest, channel, cut_over, live)
+    options = TranscribeOptions(form, nbest, channel, cut_over, speakers, live)
     opened = open_recognizer(recognizer)
     run = RunOptions(num_jobs=num_jobs, progress=no_progress if quiet or len(sources) < 2 else show_progress)
     done = _print_or_write(transcribe(opened, sources, options, run), len(sources), out, form, as_json)

@@ -114,6 +114,17 @@ def estimate_from_posteriors(
         The identity where there is too little data.
     FmllrReport
     """
+    return estimate_fmllr(accumulate_posteriors(gmms, posterior_gmms, keys, inputs, posteriors), config)
+
+
+def accumulate_posteriors(
+    gmms: DiagGmms,
+    posterior_gmms: DiagGmms,
+    keys: Sequence[str],
+    inputs: Mapping[str, FloatArray],
+    posteriors: Mapping[str, PdfPosteriors],
+) -> FmllrStats:
+    """Sum the statistics of utterances, in their order; see :func:`estimate_from_posteriors`."""
     stats = FmllrStats.zero(gmms.dim)
     for some in chunks(keys, UTTERANCES_AT_ONCE):
         features = [inputs[key] for key in some]
@@ -131,4 +142,4 @@ def estimate_from_posteriors(
             np.concatenate([one.frame_index + start for one, start in zip(pdfs, starts[:-1], strict=True)]),
         )
         stats = stats + accumulate_fmllr_from_gaussians(gmms, together, found)
-    return estimate_fmllr(stats, config)
+    return stats

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from asrkit.core.errors import AsrkitError, DataError
+from asrkit.core.jobs import chunks
 from asrkit.core.streams import random_stream
 from asrkit.decode.config import SearchConfig
 from asrkit.decode.search import BeamSearch, SearchResult
 from asrkit.features.cmvn import CmvnStats
 from asrkit.features.pipeline import FeaturePipeline
 from asrkit.features.transform import apply_affine, compose
-from asrkit.gmm.adaptation import PdfPosteriors, estimate_from_posteriors, path_posteriors
+from asrkit.gmm.adaptation import UTTERANCES_AT_ONCE, PdfPosteriors, accumulate_posteriors, path_posteriors
 from asrkit.gmm.diag import DiagGmms
+from asrkit.gmm.fmllr import FmllrStats, estimate_fmllr
 from asrkit.gmm.training import MIN_POSTERIOR
 from asrkit.lattice.determinise import determinise
 from asrkit.lattice.lattice import LatticeScales
@@ -59,17 +61,30 @@ def recognise(model: RecognizerModel, recordings: Sequence[Rows], search: BeamSe
     search : BeamSearch
         Over the model's graph; of no other use meanwhile.
     """
-    inputs = _Inputs(model, recordings)
-    config, acoustic = model.config, model.acoustic
-    if acoustic.alignment_gmms is None or not config.adapt:
-        found = tuple(_search(model.unadapted_gmms, rows, search, config.search) for rows in inputs.rows)
-        return Recognised(found, "none" if acoustic.alignment_gmms is None else "first pass")
-    first, second = config.adapting_searches
-    kind = "none"
-    for settings, gmms in ((first, acoustic.alignment_gmms), (second, acoustic.fmllr_gmms)):
-        kind = _adapt(model, inputs, gmms, settings, search)
-    found = tuple(_search(acoustic.gmms, rows, search, config.search) for rows in inputs.rows)
-    return Recognised(found, "fmllr", kind)
+    features = [extract(model, samples, number) for number, samples in enumerate(recordings)]
+    speaker = Speaker(model, features, search)
+    results = tuple(speaker.recognise(number, search) for number in range(len(features)))
+    return Recognised(results, speaker.adaptation, speaker.kind)
+
+
+def extract(model: RecognizerModel, samples: Rows, number: int = 0) -> Rows:
+    """Return the features of a recording, (num_frames, dim) float32, neither normalised nor adapted.
+
+    Parameters
+    ----------
+    samples : (num_samples,) float32
+        In the int16 range, at the rate of the model.
+    number : int
+        Of the recording among those of its speaker: each has a dither of its own.
+
+    Raises
+    ------
+    DataError
+        They hold no frame.
+    """
+    check_long_enough(model, len(samples))
+    noise = random_stream(0, "dither", str(number)) if model.front_end.config.dither > 0 else None
+    return model.front_end.compute(samples, noise)
 
 
 def check_long_enough(model: RecognizerModel, num_samples: int) -> None:
@@ -81,43 +96,87 @@ def check_long_enough(model: RecognizerModel, num_samples: int) -> None:
         )
 
 
-class _Inputs:
-    """The model's inputs of one speaker's recordings, and the transform they have so far."""
+class Speaker:
+    """One speaker, normalised and adapted to over all of his recordings; then each is recognised when it is asked for.
 
-    def __init__(self, model: RecognizerModel, recordings: Sequence[Rows]) -> None:
-        features = []
-        for number, samples in enumerate(recordings):
-            check_long_enough(model, len(samples))
-            noise = random_stream(0, "dither", str(number)) if model.front_end.config.dither > 0 else None
-            features.append(model.front_end.compute(samples, noise))
-        stats = CmvnStats.zero(model.front_end.dim)
+    Only the features of the recordings are held. The model's inputs, three to nine times as many numbers, are made of
+    them for each search anew, which takes little of its time.
+
+    Parameters
+    ----------
+    features : sequence of (num_frames, dim) float32
+        Of each recording, by :func:`extract`.
+    search : BeamSearch
+        Over the model's graph; of no other use meanwhile.
+
+    Attributes
+    ----------
+    adaptation : {'none', 'first pass', 'fmllr'}
+        See :data:`asrkit.recognizer.result.Adaptation`.
+    kind : str or None
+        Kind of the transform.
+    """
+
+    def __init__(self, model: RecognizerModel, features: Sequence[Rows], search: BeamSearch) -> None:
+        self._model, self._inputs = model, _Inputs(model, features)
+        self._gmms, self.kind = model.unadapted_gmms, None
+        self.adaptation: Adaptation = "none"
+        config, acoustic = model.config, model.acoustic
+        if acoustic.alignment_gmms is None:
+            return
+        self.adaptation = "first pass"
+        if config.adapt and features:
+            first, second = config.adapting_searches
+            for settings, gmms in ((first, acoustic.alignment_gmms), (second, acoustic.fmllr_gmms)):
+                self.kind = _adapt(model, self._inputs, gmms, settings, search)
+            self.adaptation, self._gmms = "fmllr", acoustic.gmms
+
+    def recognise(self, number: int, search: BeamSearch) -> SearchResult | AsrkitError:
+        """Recognise a recording, numbered from 0; an error where no path survived."""
+        return _search(self._gmms, self._inputs[str(number)], search, self._model.config.search)
+
+
+class _Inputs(Mapping[str, Rows]):
+    """The model's inputs of one speaker's recordings, by number, under the transform that there is so far."""
+
+    def __init__(self, model: RecognizerModel, features: Sequence[Rows]) -> None:
+        self._features, self._lda = features, model.acoustic.input_transform
+        self._pipeline = FeaturePipeline(model.pipeline)
+        self._stats = CmvnStats.zero(model.front_end.dim)
         for one in features:
-            stats = stats + CmvnStats.of(one)
-        pipeline, lda = FeaturePipeline(model.pipeline), model.acoustic.input_transform
-        plain = [pipeline.apply(one, stats) for one in features]
-        self.unadapted = plain if lda is None else [apply_affine(one, lda) for one in plain]
-        self.rows = self.unadapted
-        self.transform: Rows | None = None
+            self._stats = self._stats + CmvnStats.of(one)
+        self._transform: Rows | None = None
+
+    def __getitem__(self, key: str) -> Rows:
+        rows = self._pipeline.apply(self._features[int(key)], self._stats)
+        for transform in (self._lda, self._transform):
+            rows = rows if transform is None else apply_affine(rows, transform)
+        return rows
+
+    def __iter__(self) -> Iterator[str]:
+        return map(str, range(len(self._features)))
+
+    def __len__(self) -> int:
+        return len(self._features)
 
     def adapt(self, transform: Rows) -> None:
         """Apply a transform to inputs as they are now."""
-        self.transform = (
-            transform if self.transform is None else compose(transform, self.transform, before_is_affine=True)
-        )
-        self.rows = [apply_affine(one, self.transform) for one in self.unadapted]
+        before = self._transform
+        self._transform = transform if before is None else compose(transform, before, before_is_affine=True)
 
 
 def _adapt(model: RecognizerModel, inputs: _Inputs, gmms: DiagGmms, settings: SearchConfig, search: BeamSearch) -> str:
     """Search, and adapt the inputs by what was found (Kaldi's steps/decode_fmllr.sh); return the kind of transform."""
-    posteriors: dict[str, PdfPosteriors] = {}
-    for number, rows in enumerate(inputs.rows):
-        result = _search(gmms, rows, search, settings)
-        if isinstance(result, SearchResult):
-            posteriors[str(number)] = _posteriors(model, result, settings)
-    keyed = {str(number): rows for number, rows in enumerate(inputs.rows)}
-    transform, report = estimate_from_posteriors(
-        model.acoustic.fmllr_gmms, gmms, list(posteriors), keyed, posteriors, model.config.adaptation.fmllr
-    )
+    stats = FmllrStats.zero(gmms.dim)
+    for keys in chunks(list(inputs), UTTERANCES_AT_ONCE):
+        # What an hour is believed to say is larger than its features, so it goes into the sums some at a time.
+        rows, posteriors = {key: inputs[key] for key in keys}, {}
+        for key in keys:
+            result = _search(gmms, rows[key], search, settings)
+            if isinstance(result, SearchResult):
+                posteriors[key] = _posteriors(model, result, settings)
+        stats = stats + accumulate_posteriors(model.acoustic.fmllr_gmms, gmms, list(posteriors), rows, posteriors)
+    transform, report = estimate_fmllr(stats, model.config.adaptation.fmllr)
     inputs.adapt(transform)
     return report.kind
 

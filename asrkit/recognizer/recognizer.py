@@ -6,18 +6,19 @@ import dataclasses
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from asrkit.core.config import from_mapping
 from asrkit.core.errors import AsrkitError, ConfigError, ModelError
-from asrkit.decode.search import BeamSearch
+from asrkit.decode.search import BeamSearch, SearchResult
 from asrkit.features.cmvn import CmvnStats
 from asrkit.recognizer.audio import Audio, RateConverter, Samples, num_channels, read_samples
 from asrkit.recognizer.config import RecognizerConfig
 from asrkit.recognizer.hypotheses import join_segments, make_segment
 from asrkit.recognizer.model import RecognizerModel, load_model_folders
-from asrkit.recognizer.offline import recognise
+from asrkit.recognizer.offline import Speaker, extract, recognise
 from asrkit.recognizer.package import load_package
 from asrkit.recognizer.result import Adaptation, Result, Segment
 from asrkit.recognizer.stream import RecognizerStream
@@ -143,38 +144,56 @@ class Recognizer:
         """Recognise each channel of a recording by itself; see :meth:`__call__`."""
         return [self(audio, rate, channel=channel, nbest=nbest) for channel in range(num_channels(audio))]
 
-    def pieces(self, pieces: Iterable[Piece], *, nbest: int = 1) -> Iterator[Segment]:
-        """Recognise the pieces of a long recording, each as it comes and each by itself, and join those that overlap.
+    def pieces(self, pieces: Iterable[Piece], *, nbest: int = 1, one_speaker: bool = True) -> HeardPieces:
+        """Recognise the pieces of a long recording, and join those that overlap.
 
         Parameters
         ----------
         pieces : iterable of Piece
             In order of time, as :func:`asrkit.stages.long_recordings.speech_segments` yields them.
+        one_speaker : bool
+            Normalise and adapt over all pieces together: they are taken to their end before the first is recognised,
+            but of each only the features are kept, 19 MB an hour of speech at 13 dimensions and 100 frames a second.
+            False: each by itself, as it comes.
 
-        Yields
-        ------
-        Segment
-            Of each piece; pieces that overlap give one together, without alternatives.
+        Returns
+        -------
+        HeardPieces
+            With a segment of each piece; pieces that overlap give one together, without alternatives.
         """
-        joined: list[Segment] = []
+        if not one_speaker:
+            return HeardPieces(_joined((piece, self._piece(piece, nbest)) for piece in pieces))
+        bounds: list[_Bounds] = []
+        features: list[Samples] = []
         for piece in pieces:
-            if joined and piece.overlap_secs <= 0:
-                yield join_segments(joined)
-                joined = []
-            joined.append(self._piece(piece, nbest))
-        if joined:
-            yield join_segments(joined)
+            number = None
+            if self.model.front_end.num_frames(len(piece.samples)) >= 1:
+                number = len(features)
+                features.append(extract(self.model, piece.samples, number))
+            bounds.append(_Bounds(piece.start_secs, piece.end_secs, piece.overlap_secs, number))
+        with _Borrowed(self) as search:
+            speaker = Speaker(self.model, features, search)
+        return HeardPieces(_joined((one, self._heard(one, speaker, nbest)) for one in bounds), speaker.kind)
 
     def _piece(self, piece: Piece, nbest: int) -> Segment:
-        nothing = Segment(piece.start_secs, piece.end_secs, (), (), False)
         if self.model.front_end.num_frames(len(piece.samples)) < 1:
-            return nothing
+            return _nothing(piece)
         with _Borrowed(self) as search:
             (found,) = recognise(self.model, [piece.samples], search).results
+        return self._segment(piece, found, nbest)
+
+    def _heard(self, bounds: _Bounds, speaker: Speaker, nbest: int) -> Segment:
+        if bounds.number is None:
+            return _nothing(bounds)
+        with _Borrowed(self) as search:
+            found = speaker.recognise(bounds.number, search)
+        return self._segment(bounds, found, nbest)
+
+    def _segment(self, bounds: Bounds, found: SearchResult | AsrkitError, nbest: int) -> Segment:
         if isinstance(found, AsrkitError):
-            log.warning("nothing recognised from %.2f to %.2f s: %s", piece.start_secs, piece.end_secs, found)
-            return nothing
-        return make_segment(self.model, found, piece.start_secs, piece.end_secs, nbest)
+            log.warning("nothing recognised from %.2f to %.2f s: %s", bounds.start_secs, bounds.end_secs, found)
+            return _nothing(bounds)
+        return make_segment(self.model, found, bounds.start_secs, bounds.end_secs, nbest)
 
     def stream(self, rate: int | None = None, *, speaker: CmvnStats | None = None, nbest: int = 1) -> RecognizerStream:
         """Return what takes live audio; see :class:`asrkit.recognizer.stream.RecognizerStream`.
@@ -211,8 +230,8 @@ class Recognizer:
             raise
 
 
-class Piece(Protocol):
-    """A stretch of a recording: samples float32 in the int16 range, at the rate of the model."""
+class Bounds(Protocol):
+    """Where a piece lies in its recording."""
 
     @property
     def start_secs(self) -> float:
@@ -229,10 +248,56 @@ class Piece(Protocol):
         """So much of its beginning is the end of the piece before."""
         ...
 
+
+class Piece(Bounds, Protocol):
+    """A stretch of a recording: samples float32 in the int16 range, at the rate of the model."""
+
     @property
     def samples(self) -> Samples:
         """(n,) float32."""
         ...
+
+
+@dataclass(frozen=True)
+class HeardPieces:
+    """What is heard in the pieces of a long recording.
+
+    Attributes
+    ----------
+    segments : iterator of Segment
+        Each is recognised when it is asked for.
+    transform : str or None
+        Kind of the speaker's transform; None where there is none, or one for each piece.
+    """
+
+    segments: Iterator[Segment]
+    transform: str | None = None
+
+
+@dataclass(frozen=True)
+class _Bounds:
+    """Where a piece lies, and which of the speaker's recordings it is; None where it holds no frame."""
+
+    start_secs: float
+    end_secs: float
+    overlap_secs: float
+    number: int | None
+
+
+def _nothing(bounds: Bounds) -> Segment:
+    return Segment(bounds.start_secs, bounds.end_secs, (), (), False)
+
+
+def _joined(heard: Iterable[tuple[Bounds, Segment]]) -> Iterator[Segment]:
+    """Yield segments, those of pieces that overlap as one."""
+    overlapping: list[Segment] = []
+    for bounds, segment in heard:
+        if overlapping and bounds.overlap_secs <= 0:
+            yield join_segments(overlapping)
+            overlapping = []
+        overlapping.append(segment)
+    if overlapping:
+        yield join_segments(overlapping)
 
 
 class _Borrowed:

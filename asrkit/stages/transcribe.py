@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from asrkit.core.errors import AsrkitError, ConfigError, DataError
 from asrkit.core.files import write_text
@@ -31,6 +31,8 @@ AUDIO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 
 LIVE_BLOCK_SECS = 0.1
 
+Speakers = Literal["one", "many"]
+
 
 @dataclass(frozen=True)
 class TranscribeOptions:
@@ -44,7 +46,10 @@ class TranscribeOptions:
     channel : int or None
         1-based; None: each channel by itself.
     cut_secs : float
-        Recordings that last longer are cut into segments of speech, heard one by one; 0: none is cut.
+        Recordings that last longer are cut into segments of speech; 0: none is cut.
+    speakers : {'one', 'many'}
+        Who speaks in a channel that is cut. ``one``: its segments are normalised and adapted to together. ``many``:
+        each by itself.
     live : bool
         Hear files as if they came from a microphone.
     """
@@ -53,6 +58,7 @@ class TranscribeOptions:
     nbest: int = 1
     channel: int | None = None
     cut_secs: float = 30.0
+    speakers: Speakers = "one"
     live: bool = False
 
     def __post_init__(self) -> None:
@@ -261,11 +267,13 @@ class _Job:
         scorer = EnergyScorer(config.energy, FrontEndConfig(sample_rate_hz=self.recognizer.sample_rate_hz))
         pieces = speech_segments(info.path, channel, scorer, config)
         segments, first = [], None
-        for segment in self.recognizer.pieces(pieces, nbest=self.options.nbest):
+        one = self.options.speakers == "one"
+        heard = self.recognizer.pieces(pieces, nbest=self.options.nbest, one_speaker=one)
+        for segment in heard.segments:
             if segment.words:
                 first = time.perf_counter() - started if first is None else first
                 segments.append(segment)
-        return Result(tuple(segments), info.duration_secs, self.recognizer.adaptation), first
+        return Result(tuple(segments), info.duration_secs, self.recognizer.adaptation, heard.transform), first
 
     def _live(self, path: Path, channel: int) -> tuple[Result, float | None]:
         from asrkit.recognizer.audio import read_samples

@@ -18,6 +18,7 @@ import pytest
 
 from asrkit.cli.main import COMMANDS
 from asrkit.data.labels.ctm import read_ctm
+from asrkit.features.config import FrontEndConfig
 from asrkit.lattice.archive import LatticeWriter
 from asrkit.recognizer.config import RecognizerConfig
 from asrkit.recognizer.formats import FORMATS
@@ -126,6 +127,10 @@ def test_numbers_in_the_text_are_those_of_today() -> None:
     subtitles = SubtitleConfig()
     assert f"{subtitles.line_chars} characters, {subtitles.max_secs:g} s a cue" in transcribe
     assert f"more than {TranscribeOptions().cut_secs:g} s" in transcribe
+    assert "together (`--speakers many`: each by itself)" in transcribe
+    assert TranscribeOptions().speakers == "one"
+    megabytes_an_hour = 3600 * 100 * FrontEndConfig().num_ceps * 4 / 1e6
+    assert f"{megabytes_an_hour:.0f} MB an hour of speech" in long
     assert all(f"`{form}`" in transcribe for form in FORMATS)
     assert "(`lookahead_threshold`)" in lattices
     assert f"`max_memory_gb` ({MakeGraphConfig().max_memory_gb:g})" in lattices

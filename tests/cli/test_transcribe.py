@@ -122,6 +122,20 @@ def test_long_recordings_are_cut_and_joined(packed: Path, tmp_path: Path) -> Non
         assert cut["start"] == pytest.approx(alone["start"], abs=0.06)
 
 
+def test_who_speaks_in_a_long_recording_can_be_said(packed: Path, tmp_path: Path) -> None:
+    """A loud and a soft stretch: normalised together they have other costs than each by itself, and the same words."""
+    said = [say("_ yes no _ _ _ _"), 0.2 * say("_ _ _ toy not _ _", seed=1)]
+    path = write_wav(tmp_path / "long.wav", as_int16(np.concatenate(said)), RATE)
+
+    def costs(*options: str) -> list[float]:
+        (one,) = json.loads(out_of(run(packed, path, "--cut-over", 1, "--json", *options)))["recordings"]
+        assert one["text"] == "yes no toy not"
+        return [segment["nbest"][0]["cost"] for segment in one["segments"]]
+
+    assert len(costs()) == 2
+    assert costs() == costs("--speakers", "one") != costs("--speakers", "many")
+
+
 def test_raw_audio_comes_through_standard_input(packed: Path) -> None:
     samples = as_int16(say("_ yes no _ _ _ _ _ _ _ toy _"))
     quick = ("--set", "endpoint.likely.silence_secs=0.4")

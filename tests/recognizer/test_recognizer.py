@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import weakref
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +149,83 @@ def test_a_speaker_adaptive_model_says_how_it_heard(adaptive: World) -> None:
     assert (short.adaptation, short.transform) == ("fmllr", "offset")
     first = recognizer.with_config(adapt=False)(say("_ yes no _ toy not _"), RATE)
     assert (found(first), first.adaptation, first.transform) == (["yes", "no", "toy", "not"], "first pass", None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cut:
+    """A piece of a long recording."""
+
+    start_secs: float
+    end_secs: float
+    overlap_secs: float
+    samples: np.ndarray
+
+
+def cuts_of(sayings: Sequence[str], overlap_secs: float = 0.0) -> list[Cut]:
+    pieces, at = [], 0.0
+    for number, said in enumerate(sayings):
+        samples = say(said, seed=number) * 32767 * (0.1 + 0.2 * number)
+        end = at + len(samples) / RATE
+        pieces.append(Cut(at, end, overlap_secs if number else 0.0, samples))
+        at = end - overlap_secs
+    return pieces
+
+
+def test_the_pieces_of_one_speaker_are_heard_as_his_recordings_are(adaptive: World, packed: Path) -> None:
+    settings = {"adaptation": {"fmllr": {"min_count": 1e6, "diag_min_count": 50.0, "offset_min_count": 10.0}}}
+    for recognizer in (asrkit.load(adaptive.model, adaptive.graph, config=settings), asrkit.load(packed)):
+        pieces = cuts_of(SAYINGS)
+        heard = recognizer.pieces(pieces)
+        together = recognizer.together([(piece.samples / 32768, RATE) for piece in pieces])
+        for segment, piece, result in zip(heard.segments, pieces, together, strict=True):
+            assert isinstance(result, Result)
+            assert heard.transform == result.transform
+            (expected,) = result.segments
+            assert (segment.text, segment.complete) == (expected.text, expected.complete)
+            assert segment.nbest[0].cost == pytest.approx(expected.nbest[0].cost, rel=1e-4)
+            assert [w.start_secs - piece.start_secs for w in segment.words] == pytest.approx(
+                [w.start_secs for w in expected.words]
+            )
+        alone = [recognizer(piece.samples / 32768, RATE) for piece in pieces]
+        apart = list(recognizer.pieces(pieces, one_speaker=False).segments)
+        for segment, result in zip(apart, alone, strict=True):
+            assert segment.nbest[0].cost == pytest.approx(result.segments[0].nbest[0].cost, rel=1e-4)
+        # Else the two would be one.
+        assert [s.nbest[0].cost for s in apart] != pytest.approx([r.nbest[0].cost for r in together], rel=1e-3)
+
+
+def test_of_the_pieces_of_one_speaker_no_audio_is_kept(adaptive: World) -> None:
+    """When the next piece is asked for, the samples of the one before are nobody's."""
+    kept: list[weakref.ref[np.ndarray]] = []
+
+    def one_by_one() -> Iterator[Cut]:
+        for piece in cuts_of(SAYINGS):
+            samples = piece.samples.copy()
+            kept.append(weakref.ref(samples))
+            yield Cut(piece.start_secs, piece.end_secs, 0.0, samples)
+            del samples
+            held.append(sum(ref() is not None for ref in kept))
+
+    held: list[int] = []
+    recognizer = asrkit.load(adaptive.model, adaptive.graph)
+    segments = list(recognizer.pieces(one_by_one()).segments)
+    assert [s.text for s in segments] == [" ".join(words_of(said)) for said in SAYINGS]
+    assert max(held) <= 1
+    assert sum(ref() is not None for ref in kept) == 0
+
+
+def test_pieces_without_a_frame_and_pieces_that_overlap(adaptive: World) -> None:
+    recognizer = asrkit.load(adaptive.model, adaptive.graph)
+    first, second = cuts_of(["_ yes no _", "_ no toy _"])
+    short = Cut(first.end_secs, first.end_secs + 0.01, 0.0, np.zeros(round(0.01 * RATE), np.float32))
+    for one_speaker in (True, False):
+        with_nothing = list(recognizer.pieces([first, short, second], one_speaker=one_speaker).segments)
+        assert [s.text for s in with_nothing] == ["yes no", "", "no toy"]
+        nothing = list(recognizer.pieces([short], one_speaker=one_speaker).segments)
+        assert [(s.text, s.complete) for s in nothing] == [("", False)]
+        assert list(recognizer.pieces([], one_speaker=one_speaker).segments) == []
+        (joined,) = recognizer.pieces([first, dataclasses.replace(second, overlap_secs=0.05)]).segments
+        assert (joined.text, joined.nbest) == ("yes no no toy", ())
 
 
 def test_importing_asrkit_stays_light() -> None:
