@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from asrkit.decode.config import SearchConfig
 from asrkit.decode.search import SearchResult
 from asrkit.decode.times import Span, WordTimes
+from asrkit.decode.word_places import place_words
 from asrkit.lattice.determinise import determinise
 from asrkit.lattice.forward_backward import forward_backward
 from asrkit.lattice.lattice import Lattice, LatticeScales
@@ -20,6 +22,9 @@ from asrkit.lattice.paths import LatticePath, best_path, n_best
 
 POSTERIOR_SCALE = 0.5
 """Gave the best calibrated confidences on LibriSpeech's dev-mini, and on AN4 better ones than 1."""
+
+NUM_TIMING_PATHS = 20
+"""Best paths in which the times of words of least risk are sought."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,8 @@ class TimedWords:
     probability : float
         Share of the paths with these words among all of the lattice; NaN where the cost is.
     are_rough : bool
-        The spans are not those of the words' phones: the path ends within a word, or there is no path.
+        Some spans are not those of the words' phones: the path ends within a word, or none of the best paths has it
+        there.
     """
 
     words: tuple[int, ...]
@@ -119,7 +125,7 @@ class LatticeReading:
         if self.least_risk:
             risks = [minimum_bayes_risk(lattice, scales.times(self.posterior_scale)) for scales in self.settings]
             words = tuple(risk.words for risk in risks)
-            main = _of_least_risk(risks[0])
+            main = self._of_least_risk(risks[0], lattice, best)
         else:
             others = [best_path(lattice, scales).words for scales in self.settings[1:]]
             words = (best.words, *others)
@@ -135,12 +141,30 @@ class LatticeReading:
         spans = self.times.spans(path.words, path.transition_ids)
         rough = spans is None
         if spans is None:
-            spans = list(zip(path.word_frames, [*path.word_frames[1:], len(path.transition_ids)]))
+            spans = _arc_spans(path)
         logprob = -self.posterior_scale * path.cost - forward_backward(lattice, scales).total_logprob
         probability = math.exp(min(logprob, 0.0))
         return TimedWords(path.words, tuple(spans), risk.confidences, path.cost, probability, rough)
 
+    def _of_least_risk(self, risk: MbrResult, lattice: Lattice, best: LatticePath) -> TimedWords:
+        expected = list(zip(risk.begin_frames, risk.end_frames, strict=True))
+        spans, all_placed = place_words(risk.words, expected, self._paths_with_times(lattice, best))
+        return TimedWords(risk.words, tuple(spans), risk.confidences, math.nan, math.nan, not all_placed)
 
-def _of_least_risk(risk: MbrResult) -> TimedWords:
-    spans = tuple((round(begin), round(end)) for begin, end in zip(risk.begin_frames, risk.end_frames))
-    return TimedWords(risk.words, spans, risk.confidences, math.nan, math.nan, are_rough=True)
+    def _paths_with_times(
+        self, lattice: Lattice, best: LatticePath
+    ) -> Iterator[tuple[tuple[int, ...], list[Span], list[Span]]]:
+        """Yield words, places of their arcs and spans of the best path, then of the next ones."""
+        for path in itertools.chain([best], _next_best(lattice, self.settings[0])):
+            spans = self.times.spans(path.words, path.transition_ids)
+            if spans is not None:
+                yield path.words, _arc_spans(path), spans
+
+
+def _arc_spans(path: LatticePath) -> list[Span]:
+    return list(zip(path.word_frames, [*path.word_frames[1:], len(path.transition_ids)]))
+
+
+def _next_best(lattice: Lattice, scales: LatticeScales) -> Iterator[LatticePath]:
+    # A generator, so that they are sought only where the best path lacks a word.
+    yield from n_best(lattice, NUM_TIMING_PATHS, scales)[1:]

@@ -251,6 +251,13 @@ def test_words_of_least_risk(world: World, tmp_path: Path) -> None:
     rows = [line.split() for line in read_lines(tmp_path / "out" / "hyp.ctm")]
     assert [row[4] for row in rows] == [word for said in SAID.values() for word in words_of(said)]
     assert all(0.5 < float(row[5]) <= 1 for row in rows)
+    # All are on a path, where their phones say when: pauses, also those before and behind, are not in them.
+    assert report["rough_word_times"] == 0
+    for line in read_lines(tmp_path / "out" / "hyp.jsonl"):
+        one = json.loads(line)
+        begin = OFFSET_SECS[one["utterance_id"]]
+        for word, (first, last) in zip(one["words"], world.spans[one["utterance_id"]], strict=True):
+            assert (word["start"], word["end"]) == pytest.approx((begin + first / 100, begin + last / 100), abs=0.021)
 
 
 def test_the_choice_of_a_development_set_is_applied(world: World, tmp_path: Path) -> None:

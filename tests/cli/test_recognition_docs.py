@@ -18,6 +18,7 @@ import pytest
 
 from asrkit.cli.main import COMMANDS
 from asrkit.data.labels.ctm import read_ctm
+from asrkit.decode.reading import NUM_TIMING_PATHS
 from asrkit.features.config import FrontEndConfig
 from asrkit.lattice.archive import LatticeWriter
 from asrkit.recognizer.config import RecognizerConfig
@@ -133,6 +134,7 @@ def test_numbers_in_the_text_are_those_of_today() -> None:
     assert f"{megabytes_an_hour:.0f} MB an hour of speech" in long
     assert all(f"`{form}`" in transcribe for form in FORMATS)
     assert "(`lookahead_threshold`)" in lattices
+    assert f"best of {NUM_TIMING_PATHS} paths" in lattices
     assert f"`max_memory_gb` ({MakeGraphConfig().max_memory_gb:g})" in lattices
     speech = SpeechConfig()
     assert f"{speech.energy.num_bands} mel bands" in long
