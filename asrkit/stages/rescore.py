@@ -6,7 +6,8 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from asrkit.core.errors import AsrkitError, ConfigError, DataError, FormatError
+from asrkit.core.errors import AsrkitError, ConfigError, DataError, FormatError, GraphError
+from asrkit.core.files import read_json
 from asrkit.core.jobs import map_in_order
 from asrkit.data.datadir import DataDir
 from asrkit.decode.times import load_word_times
@@ -106,10 +107,11 @@ def rescore(
         More utterances failed than the options allow.
     """
     check_apart(out, decoded)
+    info = load_graph_info(graph_path)
+    _check_decoded(decoded, graph_path, old_path)
     if best is not None:
         chosen = read_best(best)
         config = replace(config, lm_weights=(chosen.lm_weight,), insertion_penalties=(chosen.insertion_penalty,))
-    info = load_graph_info(graph_path)
     old = old_path or _named_model(info, graph_path)
     inputs = [
         *(graph_path / name for name in GRAPH_FILES),
@@ -227,8 +229,38 @@ def _named_model(info: GraphInfo, graph_path: Path) -> Path:
     return Path(named)
 
 
+def _check_decoded(decoded: Path, graph_path: Path, old_path: Path | None) -> None:
+    """Refuse a graph that the lattices are not from, as far as their record tells: a wrong model would be taken out."""
+    path = decoded / "stage.json"
+    records = read_json(path) if path.is_file() else {}
+    for stage in ("decode", "rescore"):
+        record = records.get(stage) if isinstance(records, dict) else None
+        inputs = record.get("inputs") if isinstance(record, dict) else None
+        if not isinstance(inputs, dict):
+            continue
+        if stage == "rescore" and old_path is None:
+            raise DataError(
+                "its lattices were rescored already, and no longer hold the language model of the graph",
+                where=decoded,
+                remedy="rescore those that `asrkit decode` made, or give the model that is in them with --old-lm",
+            )
+        for name, described in inputs.items():
+            known = described.get("sha256") if isinstance(described, dict) else None
+            described_by = graph_path / "graph.json"
+            if Path(name).name == described_by.name and known not in (None, _digest(described_by)):
+                raise GraphError(
+                    f"{decoded} was made with another graph, {Path(name).parent}",
+                    where=graph_path,
+                    remedy="give that one, or decode again",
+                )
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def _check_unchanged(info: GraphInfo, path: Path) -> None:
-    if hashlib.sha256(path.read_bytes()).hexdigest() != info.described.get("language_model_sha256"):
+    if _digest(path) != info.described.get("language_model_sha256"):
         raise DataError(
             "the file has changed since the graph was made from it, and can no more be taken out of its lattices",
             where=path,

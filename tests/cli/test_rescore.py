@@ -116,6 +116,20 @@ def test_half_a_model_is_half_the_way(world: World, tmp_path: Path) -> None:
     assert compared > 3
 
 
+def test_lattices_of_another_graph_are_refused(world: World, tmp_path: Path) -> None:
+    """The words are the same, so that nothing else would tell."""
+    result = run(world, tmp_path / "out", graph="static", decoded="decode")
+    assert result.exit_code == 1
+    assert f"was made with another graph, {world.root / 'graph'}" in result.stderr
+    assert not (tmp_path / "out").exists()
+    assert run(world, tmp_path / "once").exit_code == 0
+    again = run(world, tmp_path / "twice", decoded=str(tmp_path / "once"), lm="lm.arpa")
+    assert again.exit_code == 1
+    assert "rescored already" in again.stderr
+    back = ("--old-lm", world.root / "bigram.arpa")
+    assert run(world, tmp_path / "twice", *back, decoded=str(tmp_path / "once"), lm="lm.arpa").exit_code == 0
+
+
 def test_mistakes_are_named(world: World, tmp_path: Path) -> None:
     def refused(*arguments: object, **places: str) -> str:
         result = run(world, tmp_path / "out", *arguments, **places)
