@@ -238,10 +238,11 @@ def test_damaged_confidences_are_named(data: Path) -> None:
 
 
 def test_a_figure_that_is_no_number_is_null_in_json(data: Path) -> None:
-    _claim(data, b_u1=[("it", 1.0), ("WAS", 1.0)])
+    """Where all words are right there is nothing that confidences could tell apart."""
+    _claim(data, b_u1=[("it", 0.5)])
     found = figures("data", "decode")["confidences"]
     assert isinstance(found, dict)
-    assert found["cross_entropy"] is None  # a wrong word of confidence 1
+    assert (found["num_words"], found["num_right"], found["cross_entropy"]) == (1, 1, None)
 
 
 def test_comparing_two_systems(data: Path) -> None:
