@@ -10,6 +10,8 @@ from asrkit.core.errors import ConfigError, DataError
 from asrkit.graph.automaton import NgramAutomaton
 from asrkit.lattice.lattice import Lattice, build_lattice
 
+NO_PATH = "the language model gives no path of the lattice a probability"
+"""What is said where a model leaves nothing of a lattice."""
 _UNCHANGED = "is the lattice from a graph of this language model and these words?"
 
 
@@ -93,7 +95,7 @@ def add_model(lattice: Lattice, model: NgramAutomaton, scale: float, backs_off_f
     final_graph_costs[can_end] = lattice.final_graph_costs[states[can_end]] + scale * ends[can_end]
     if not np.any(final_graph_costs < np.inf):
         raise DataError(
-            "the language model gives no path of the lattice a probability",
+            NO_PATH,
             remedy="are its words those of the graph that the lattice is from?",
         )
     num_tids = lattice.num_tids[arcs.arcs]

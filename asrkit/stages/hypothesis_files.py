@@ -51,13 +51,27 @@ def _confidence(value: Any) -> float:
     return confidence
 
 
+def read_main_setting(folder: Path) -> Setting | None:
+    """Return the setting that the words of ``hyp.jsonl`` belong to; None where no line says it."""
+    path = folder / ALTERNATIVES
+    for line in read_lines(path)[:1] if path.exists() else []:
+        try:
+            described = json.loads(line)
+            if "lm_weight" in described and "insertion_penalty" in described:
+                return Setting(float(described["lm_weight"]), float(described["insertion_penalty"]))
+        except (ValueError, TypeError) as error:
+            raise FormatError(f"not a setting as `asrkit decode` writes it: {error!r}", where=f"{path}:1") from None
+    return None
+
+
 class HypothesisFiles:
     """Gathers the hypotheses of one utterance after the other, and writes them.
 
     ``hyp.w<weight>_p<penalty>.txt`` holds the words of a setting (see :mod:`asrkit.score.sweep`), ``hyp.txt`` those
     of the first. ``hyp.ctm`` has for each word of the first setting ``recording 1 start duration word`` in seconds
     and, where it comes from a lattice, the confidence. ``hyp.jsonl``, of lattices only, has a JSON object a line:
-    the utterance's words with times and confidences, and the alternatives with the same.
+    the utterance's words under the first setting, which it names, with times and confidences, and the alternatives
+    with the same.
 
     Parameters
     ----------
@@ -99,6 +113,8 @@ class HypothesisFiles:
         utterance = self.data.utterances[utterance_id]
         described = {
             "utterance_id": utterance_id,
+            "lm_weight": self.settings[0].lm_weight,
+            "insertion_penalty": self.settings[0].insertion_penalty,
             **self._described(utterance, reading.main),
             "nbest": [self._described(utterance, one) for one in reading.alternatives],
         }

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from asrkit.core.errors import AsrkitError, ConfigError, DataError, FormatError, GraphError
 from asrkit.core.files import read_json
@@ -17,6 +22,7 @@ from asrkit.graph.grammar_fst import ngram_grammar
 from asrkit.lang.symbols import SymbolTable
 from asrkit.lattice.archive import LatticeReader, LatticeWriter
 from asrkit.lattice.lattice import Lattice
+from asrkit.lattice.rescoring import NO_PATH
 from asrkit.lm.arpa import read_arpa
 from asrkit.score.sweep import read_best
 from asrkit.stages.acoustic import data_files, load_acoustic_model, model_files
@@ -24,6 +30,9 @@ from asrkit.stages.decode import LATTICES, DecodeConfig, lattice_reading
 from asrkit.stages.hypothesis_files import ALTERNATIVES, HYPOTHESES, TIMES, HypothesisFiles
 from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_apart, check_failures, run_stage
 
+log = logging.getLogger("asrkit")
+
+NUM_NAMED = 10
 GRAPH_FILES = ("graph.json", "words.txt", "phones.txt", "lexicon.txt")
 
 
@@ -132,6 +141,8 @@ def rescore(
         old_is_exact = bool(info.described.get("on_the_fly"))
         models = _automaton(old, words), _automaton(lm_path, words)
         rescorer = _Rescorer(lattices, words, *models, old_is_exact, config)
+        if lacking := rescorer.lacking(models[0].words):
+            log.warning("%s lacks %s; paths of the lattices with these are lost", lm_path, _named(lacking))
         return _rescore(graph_path, model_path, data_path, out, words, rescorer, options)
 
     return run_stage("rescore", out, inputs, config, outputs, options, body, uses_seed=False)
@@ -149,7 +160,7 @@ class _Rescorer:
         old_is_exact: bool,
         config: RescoreConfig,
     ) -> None:
-        self.lattices, self.num_words = lattices, len(words)
+        self.lattices, self.words = lattices, words
         self.old, self.new, self.old_is_exact, self.config = old, new, old_is_exact, config
         # Once, before several threads could.
         _ = old.arrays, new.arrays, old.order, new.order
@@ -162,11 +173,25 @@ class _Rescorer:
         weight, free = self.config.new_weight, not self.config.exact
         try:
             lattice = self.lattices[key]
-            if lattice.words.max(initial=0) >= self.num_words:
-                raise FormatError(f"word id {lattice.words.max()} in a lattice, words.txt has {self.num_words}")
-            return lattice, replace_model(lattice, self.old, self.new, weight, weight, not self.old_is_exact, free)
+            if lattice.words.max(initial=0) >= len(self.words):
+                raise FormatError(f"word id {lattice.words.max()} in a lattice, words.txt has {len(self.words)}")
         except AsrkitError as error:
             return error
+        try:
+            return lattice, replace_model(lattice, self.old, self.new, weight, weight, not self.old_is_exact, free)
+        except AsrkitError as error:
+            # What was wrong before the new model came is not for want of its words.
+            lacking = self.lacking(lattice.words) if error.message == NO_PATH else []
+            return (
+                DataError(f"no path without words that the language model lacks: {_named(lacking)}")
+                if lacking
+                else error
+            )
+
+    def lacking(self, word_ids: NDArray[np.int32]) -> list[str]:
+        """Return those of the words that the new model does not have."""
+        lacking = np.setdiff1d(word_ids, self.new.words)
+        return sorted(self.words.symbols[word] for word in lacking.tolist() if word != 0)
 
 
 def _rescore(
@@ -212,6 +237,11 @@ def _rescore(
         "arcs": arcs[1],
     }
     return StageResult(figures, tuple(failures))
+
+
+def _named(words: Sequence[str]) -> str:
+    some = ", ".join(words[:NUM_NAMED]) + (", …" if len(words) > NUM_NAMED else "")
+    return f"{len(words)} word{'s' * (len(words) > 1)} ({some})"
 
 
 def _automaton(path: Path, words: SymbolTable) -> NgramAutomaton:

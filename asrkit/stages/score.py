@@ -35,7 +35,7 @@ from asrkit.score.mapsswe import compare_edits
 from asrkit.score.sweep import Setting, choose_best, list_settings, save_best
 from asrkit.score.tokens import Fold, TokenRules, Unit, read_variants
 from asrkit.score.utterances import ScoredUtterances, group_by, match, name_some, score_utterances
-from asrkit.stages.hypothesis_files import read_confidences
+from asrkit.stages.hypothesis_files import read_confidences, read_main_setting
 from asrkit.stages.record import Failure, RunOptions, StageReport
 
 Resample = Literal["auto", "utterance", "speaker"]
@@ -322,8 +322,12 @@ def _confidences(folder: Path, against: _Reference, figures: dict[str, Any]) -> 
     figures["confidences"] = {
         name: value if math.isfinite(value) else None for name, value in dataclasses.asdict(found).items()
     }
+    main, of = read_main_setting(folder), "the first setting"
+    if main is not None:
+        figures["confidences"] |= dataclasses.asdict(main)
+        of = f"LM weight {main.lm_weight:g} and penalty {main.insertion_penalty:g}, {of}"
     return [
-        f"confidences of {found.num_words} words: expected calibration error {found.expected_error:.3f}, "
+        f"confidences of {found.num_words} words of {of}: expected calibration error {found.expected_error:.3f}, "
         f"normalised cross entropy {found.cross_entropy:.3f}"
     ]
 

@@ -222,6 +222,7 @@ def test_lattices_and_alternatives_are_written_and_removed(world: World, tmp_pat
     objects = [json.loads(line) for line in read_lines(out / "hyp.jsonl")]
     assert [one["utterance_id"] for one in objects] == list(SAID)
     for one in objects:
+        assert (one["lm_weight"], one["insertion_penalty"]) == (10.0, 0.0)
         lattice = lattices[one["utterance_id"]]
         paths = n_best(lattice, 3, LatticeScales(acoustic_scale=0.1))
         assert len(paths) == 3

@@ -130,6 +130,32 @@ def test_lattices_of_another_graph_are_refused(world: World, tmp_path: Path) -> 
     assert run(world, tmp_path / "twice", *back, decoded=str(tmp_path / "once"), lm="lm.arpa").exit_code == 0
 
 
+def test_words_that_the_new_model_lacks_are_named_at_the_start_and_where_they_are_missed(
+    world: World, tmp_path: Path
+) -> None:
+    few = {word: prob for word, prob in UNIGRAM.items() if word != "no"}
+    write_arpa(tmp_path / "few.arpa", few, 1)
+    # So clear that next to nothing else is in the lattices.
+    places = [world.graph, world.model, world.data, tmp_path / "clear", "--set", "lattice_beam=1"]
+    assert CliRunner().invoke(main, ["decode", *map(str, places)]).exit_code == 0
+    result = run(
+        world,
+        tmp_path / "out",
+        "--max-failed",
+        "0.99",
+        decoded=str(tmp_path / "clear"),
+        lm=str(tmp_path / "few.arpa"),
+    )
+    assert result.exit_code == 0, result.output
+    assert result.output.count("few.arpa lacks 1 word (no); paths of the lattices with these are lost") == 1
+    failed = [line for line in result.output.splitlines() if line.startswith("  failed: ")]
+    assert failed == [
+        f"  failed: {key}: no path without words that the language model lacks: 1 word (no)"
+        for key in ("ann-1", "bob-1")
+    ]
+    assert "lacks" not in run(world, tmp_path / "whole").output
+
+
 def test_mistakes_are_named(world: World, tmp_path: Path) -> None:
     def refused(*arguments: object, **places: str) -> str:
         result = run(world, tmp_path / "out", *arguments, **places)

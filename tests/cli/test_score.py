@@ -197,11 +197,12 @@ def test_a_decode_directory_gives_the_best_setting(data: Path) -> None:
     assert [setting["errors"] for setting in result["settings"]] == [5, 4, 3]  # type: ignore[attr-defined]
 
 
-def _claim(data: Path, **confidences: list[tuple[str, float]]) -> None:
+def _claim(data: Path, setting: dict[str, float] | None = None, **confidences: list[tuple[str, float]]) -> None:
     lines = [
         json.dumps(
             {
                 "utterance_id": key.replace("_", "-"),
+                **(setting or {}),
                 "words": [{"word": word, "confidence": sure} for word, sure in words],
             }
         )
@@ -220,11 +221,24 @@ def test_the_confidences_of_a_decode_directory_are_checked(data: Path) -> None:
     assert (found["num_words"], found["num_right"]) == (6, 5)
     # 4 words of 0.95 are right, one of 0.85 is wrong, one of 0.15 is right.
     assert found["expected_error"] == pytest.approx((4 * 0.05 + 0.85 + 0.85) / 6)
-    assert "confidences of 6 words: expected calibration error 0.317" in run("data", "decode").stdout
+    assert (
+        "confidences of 6 words of the first setting: expected calibration error 0.317" in run("data", "decode").stdout
+    )
     # An ignored word does not count.
     found = figures("data", "decode", "--ignore", "WAS")["confidences"]
     assert isinstance(found, dict)
     assert (found["num_words"], found["num_right"]) == (5, 5)
+
+
+def test_confidences_are_those_of_the_main_setting_which_is_named(data: Path) -> None:
+    """The rate is the best setting's, which is another."""
+    _claim(data, {"lm_weight": 9.5, "insertion_penalty": 2.0}, z_u3=[("hello", 0.15)])
+    result = figures("data", "decode")
+    found = result["confidences"]
+    assert isinstance(found, dict)
+    assert (found["lm_weight"], found["insertion_penalty"], result["lm_weight"]) == (9.5, 2.0, 11.0)
+    said = run("data", "decode").stdout
+    assert "confidences of 1 words of LM weight 9.5 and penalty 2, the first setting: expected" in said
 
 
 def test_damaged_confidences_are_named(data: Path) -> None:
