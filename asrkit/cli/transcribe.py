@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from asrkit.cli.options import no_progress, show_progress
 from asrkit.cli.recognizer_options import recognizer_command, show_live
@@ -59,7 +60,9 @@ _PATH = click.Path(path_type=Path)
 @click.option("--rate", type=int, metavar="HZ", help="Of raw audio on standard input.  [default: the model's]")
 @click.option("--partials/--no-partials", default=None, help="Print guesses as they change.  [default: on a terminal]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with everything, and how long it took.")
+@click.pass_context
 def command(
+    context: click.Context,
     audio: tuple[Path, ...],
     recognizer: RecognizerOptions,
     quiet: bool,
@@ -92,16 +95,22 @@ def command(
         return
     if rate is not None:
         raise click.UsageError("--rate is of raw audio on standard input: files know theirs")
+    if as_json and out is None and context.get_parameter_source("form") is not ParameterSource.DEFAULT:
+        raise click.UsageError("--json prints one object in place of --format; give one of them, or --out DIR")
     started = time.perf_counter()
     sources = renamed(find_sources(audio))
     if out is not None:
         check_names(sources)
     options = TranscribeOptions(form, nbest, channel, cut_over, speakers, live)
     opened = open_recognizer(recognizer)
+    if as_json or form == "json":
+        # Both tell how long recognising took.
+        opened.warm_up(live=live, nbest=nbest)
+    ready = time.perf_counter()
     run = RunOptions(num_jobs=num_jobs, progress=no_progress if quiet or len(sources) < 2 else show_progress)
     done = _print_or_write(transcribe(opened, sources, options, run), len(sources), out, form, as_json)
     if as_json:
-        click.echo(json.dumps(summary(done, time.perf_counter() - started), ensure_ascii=False))
+        click.echo(json.dumps(summary(done, ready - started, time.perf_counter() - ready), ensure_ascii=False))
     _report_failures(done)
 
 

@@ -144,4 +144,4 @@ def _determinize(fst: Any, name: str) -> None:
 
 
 def _log_size(name: str, fst: FstArrays) -> None:
-    log.info("%s: %d states, %d arcs", name, fst.num_states, fst.num_arcs)
+    log.debug("%s: %d states, %d arcs", name, fst.num_states, fst.num_arcs)

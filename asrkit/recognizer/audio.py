@@ -160,8 +160,8 @@ class RateConverter:
             )
         if rate_hz != self.rate_hz and rate_hz not in self._said:
             self._said.add(rate_hz)
-            missing = ", all above half of it missing" if rate_hz < self.rate_hz else ""
-            log.info("audio at %d Hz%s is resampled to the model's %d Hz", rate_hz, missing, self.rate_hz)
+            missing = f"; all above {rate_hz // 2} Hz is missing in it" if rate_hz < self.rate_hz else ""
+            log.info("audio at %d Hz is resampled to the model's %d Hz%s", rate_hz, self.rate_hz, missing)
 
 
 class RateStream:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from asrkit.core.config import from_mapping
 from asrkit.core.errors import AsrkitError, ConfigError, ModelError
 from asrkit.decode.search import BeamSearch, SearchResult
@@ -214,6 +216,25 @@ class Recognizer:
         >>> stream.finish().text                             # doctest: +SKIP
         """
         return RecognizerStream(self.model, self._converter, rate, speaker, nbest)
+
+    def warm_up(self, *, live: bool = False, nbest: int = 1) -> None:
+        """Hear a second of faint noise, so that what is compiled or loaded at first use is not at the first recording.
+
+        Parameters
+        ----------
+        live : bool
+            As a stream does, not as a whole recording.
+        """
+        noise = np.random.default_rng(0).normal(0.0, 1e-3, self.sample_rate_hz)
+        try:
+            if live:
+                stream = self.stream(nbest=nbest)
+                stream.feed(noise)
+                stream.finish()
+            else:
+                self(noise, self.sample_rate_hz, nbest=nbest)
+        except AsrkitError as error:
+            log.debug("nothing heard in the noise of the warm-up: %s", error)
 
     def with_config(self, **changes: Any) -> Recognizer:
         """Return a recogniser of the same model with other settings, e.g. ``beam=10.0``."""

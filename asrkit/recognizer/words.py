@@ -77,7 +77,7 @@ def with_other_words(
     added = {entry.word for entry in entries}
     if acceptor is not None:
         lacking = sorted({*acceptor.words()} - set(model.lang.known_words) - added)
-        entries += _guessed(model, lacking, "words of the phrases")
+        entries += _guessed(model, lacking, " of the phrases")
     lang = extend_lang(model.lang, entries, model.path) if entries else model.lang
     lang = with_disambiguation(lang)
     if acceptor is None:
@@ -146,18 +146,19 @@ def _pronunciations(model: RecognizerModel, lang: Lang, words: NewWords) -> list
         elif word not in alone:
             alone.append(word)
     said = {entry.word for entry in entries.values()}
-    return [*entries.values(), *_guessed(model, [word for word in alone if word not in said], "words")]
+    return [*entries.values(), *_guessed(model, [word for word in alone if word not in said])]
 
 
-def _guessed(model: RecognizerModel, words: Iterable[str], what: str) -> list[Pronunciation]:
+def _guessed(model: RecognizerModel, words: Iterable[str], of: str = "") -> list[Pronunciation]:
     """Pronounce words by the G2P model of the pack."""
     wanted = list(words)
     if not wanted:
         return []
     named = ", ".join(wanted[:NUM_NAMED]) + (", …" if len(wanted) > NUM_NAMED else "")
     if model.g2p is None:
+        count = f"1 word{of} is unknown" if len(wanted) == 1 else f"{len(wanted)} words{of} are unknown"
         raise GraphError(
-            f"{len(wanted)} {what} are unknown, and the model holds no G2P to pronounce them: {named}",
+            f"{count}, and the model holds no G2P to pronounce them: {named}",
             where=model.path,
             remedy="give their phones with --add-words (add_words=), or pack the model with --g2p",
         )

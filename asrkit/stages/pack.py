@@ -113,7 +113,20 @@ def pack(
         }
         return StageResult(figures)
 
-    return run_stage(f"pack {out.name}", out.parent, inputs, config, [out], options, body, uses_seed=False)
+    report = run_stage(f"pack {out.name}", out.parent, inputs, config, [out], options, body, uses_seed=False)
+    # The record lies beside the file, under its name; what was made is the file.
+    return replace(report, stage="pack", out=out, lines=(*report.lines, *_unchosen(config, best)))
+
+
+def _unchosen(config: RecognizerConfig, best: Path | None) -> list[str]:
+    """Return a line where the LM weight is nobody's choice."""
+    default = RecognizerConfig()
+    if best is not None or config.lm_weight != default.lm_weight:
+        return []
+    return [
+        f"LM weight {config.lm_weight:g} is the default, not chosen on a development set: "
+        "give --from BEST, or --set lm_weight=…"
+    ]
 
 
 def total_stats(data: Path) -> CmvnStats:

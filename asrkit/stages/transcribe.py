@@ -188,8 +188,8 @@ def write_transcripts(
         yield one, path
 
 
-def summary(transcripts: Sequence[Transcript], wall_secs: float) -> dict[str, Any]:
-    """Return one JSON object of everything."""
+def summary(transcripts: Sequence[Transcript], load_secs: float, wall_secs: float) -> dict[str, Any]:
+    """Return one JSON object of everything: times are those of opening the recogniser, and of all recognising."""
     good = [one for one in transcripts if one.result is not None]
     audio = sum(one.result.duration_secs for one in good if one.result)
     return {
@@ -201,6 +201,7 @@ def summary(transcripts: Sequence[Transcript], wall_secs: float) -> dict[str, An
         ],
         "failures": {failure.utterance_id: failure.reason for failure in failures_of(transcripts)},
         "audio_seconds": round(audio, 3),
+        "load_seconds": round(load_secs, 3),
         "seconds": round(wall_secs, 3),
         "real_time_factor": round(wall_secs / audio, 4) if audio else None,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import signal
 import struct
@@ -10,6 +11,7 @@ import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from click.testing import CliRunner, Result
 from asrkit.cli.main import main
 from asrkit.data.labels.ctm import read_ctm
 from asrkit.data.labels.textgrid import read_textgrid
+from asrkit.decode.search import BeamSearch
 from asrkit.recognizer import microphone
 from asrkit.recognizer.stream import RecognizerStream
 from asrkit.stages.transcribe import Source, renamed
@@ -99,6 +102,30 @@ def test_json_tells_times_and_alternatives(packed: Path, folder: Path) -> None:
         assert 0 < one["first_words"] <= one["seconds"]
         assert 1 <= len(one["segments"][0]["nbest"]) <= 3
         assert one["segments"][0]["words"][0]["confidence"] > 0.3
+
+
+@pytest.mark.parametrize("options", [["--json"], ["--json", "--live"], ["--format", "json"]])
+def test_what_the_first_use_costs_is_not_charged_to_the_first_recording(
+    packed: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    """By a clock that stands but for the first search, which takes a minute."""
+    clock = [0.0]
+    begun = BeamSearch.start
+
+    def start(search: BeamSearch, *arguments: Any, **named: Any) -> None:
+        clock[0] = 60.0
+        begun(search, *arguments, **named)
+
+    monkeypatch.setattr(BeamSearch, "start", start)
+    for module in ("asrkit.cli.transcribe", "asrkit.stages.transcribe"):
+        stopped = types.SimpleNamespace(perf_counter=lambda: clock[0])
+        monkeypatch.setattr(importlib.import_module(module), "time", stopped)
+    found = json.loads(out_of(run(packed, folder / "a.wav", *options)))
+    (one,) = found.get("recordings", [found])
+    assert one["text"] == "yes no"
+    assert one["seconds"] == 0.0
+    if "--json" in options:
+        assert (found["load_seconds"], found["seconds"]) == (60.0, 0.0)
 
 
 def test_files_can_be_heard_live(packed: Path, folder: Path) -> None:
@@ -280,6 +307,12 @@ def test_a_pair_of_directories_serves_as_well(world: World, folder: Path) -> Non
 
 def test_wrong_use_is_said(packed: Path, folder: Path, tmp_path: Path) -> None:
     assert run(packed).exit_code == 2
+    both = run(packed, folder / "a.wav", "--json", "--format", "text")
+    assert both.exit_code == 2
+    assert "--json prints one object in place of --format" in both.stderr
+    with_files = run(packed, folder / "a.wav", "--json", "--format", "srt", "--out", tmp_path / "out")
+    assert json.loads(out_of(with_files))["recordings"][0]["text"] == "yes no"
+    assert (tmp_path / "out" / "a.srt").exists()
     assert "did you mean beam" in run(packed, folder / "a.wav", "--set", "baem=3").stderr
     assert "no such audio file" in run(packed, tmp_path / "none.wav").stderr
     (tmp_path / "empty").mkdir()
@@ -372,6 +405,23 @@ def test_a_microphone_that_falls_silent_is_an_error(packed: Path, monkeypatch: p
         refused = run(packed, "--device", "3", "--seconds", secs, command="listen")
         assert refused.exit_code == 1
         assert "expected a number above 0" in refused.stderr
+
+
+def test_other_words_are_nothing_to_read_of_graphs(
+    packed: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "phrases.txt").write_text("yes no\ntoy\n")
+    result = run(packed, folder / "a.wav", "--phrases", tmp_path / "phrases.txt")
+    assert out_of(result) == "yes no\n"
+    assert "HCLG" not in result.stderr
+    (tmp_path / "phrases.txt").write_text("yes sir\n")
+    assert (
+        "1 word of the phrases is unknown, and"
+        in run(packed, folder / "a.wav", "--phrases", tmp_path / "phrases.txt").stderr
+    )
+    (tmp_path / "words.txt").write_text("sir\nmadam\n")
+    assert "2 words are unknown, and" in run(packed, folder / "a.wav", "--add-words", tmp_path / "words.txt").stderr
 
 
 def fake_sounddevice(samples: np.ndarray, fail: str | None = None) -> types.ModuleType:

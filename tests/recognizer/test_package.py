@@ -81,6 +81,22 @@ def test_packing_again_does_nothing_and_other_settings_do(world: World, tmp_path
     assert load_package(tmp_path / "a.asrkit").language_model is None
 
 
+def test_the_report_names_the_file_and_says_whose_choice_the_lm_weight_is(world: World, tmp_path: Path) -> None:
+    def said(*options: str) -> list[str]:
+        places = [str(world.model), str(world.graph), str(tmp_path / "a.asrkit"), "--cmvn", str(world.data)]
+        result = CliRunner().invoke(main, ["pack", *places, *options])
+        assert result.exit_code == 0, result.output
+        return result.stdout.splitlines()
+
+    unchosen, report = said()
+    assert unchosen.startswith("LM weight 10 is the default, not chosen on a development set: give --from BEST")
+    assert report.startswith(f"pack: {tmp_path / 'a.asrkit'}: done in ")
+    assert said()[0] == unchosen
+    assert len(said("--set", "lm_weight=5")) == 1
+    (tmp_path / "best.json").write_text('{"lm_weight": 10.0, "insertion_penalty": 0.0}')
+    assert len(said("--from", str(tmp_path / "best.json"))) == 1
+
+
 def test_no_place_on_the_packers_disk_is_packed(packed: Path, world: World) -> None:
     assert str(world.root).encode() not in packed.read_bytes()
 

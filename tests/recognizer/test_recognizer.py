@@ -74,11 +74,14 @@ def test_a_higher_rate_is_converted_and_said_once(recognizer: Recognizer, caplog
     ]
 
 
-def test_a_lower_rate_is_refused_unless_it_is_wanted(packed: Path) -> None:
+def test_a_lower_rate_is_refused_unless_it_is_wanted(packed: Path, caplog: pytest.LogCaptureFixture) -> None:
     slow = resample(say("_ no _"), RATE, 6000)
     with pytest.raises(DataError, match="all above 3000 Hz is missing"):
         asrkit.load(packed)(slow, 6000)
-    assert found(asrkit.load(packed, upsample=True)(slow, 6000)) == ["no"]
+    with caplog.at_level(logging.INFO, logger="asrkit"):
+        assert found(asrkit.load(packed, upsample=True)(slow, 6000)) == ["no"]
+    said = "audio at 6000 Hz is resampled to the model's 8000 Hz; all above 3000 Hz is missing in it"
+    assert said in [record.getMessage() for record in caplog.records]
 
 
 @pytest.mark.parametrize(
