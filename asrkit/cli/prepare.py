@@ -73,6 +73,14 @@ _corpus(
     "Your own recordings, with a table of transcripts or a .txt beside each.",
     click.option("--table", metavar="FILE", help="The table of transcripts, a path in SRC."),
     click.option("--test-speakers", multiple=True, metavar="A,B,…", help="Cut these speakers out of train into test."),
+    click.option(
+        "--no-transcripts",
+        "transcripts",
+        is_flag=True,
+        flag_value=False,
+        default=None,
+        help="Recordings alone, for `asrkit segment`: no text is looked for or written.",
+    ),
     click.option("--upper", "case", flag_value="upper", default=None, help="Transcripts to upper case."),
     click.option("--lower", "case", flag_value="lower", help="Transcripts to lower case."),
 )

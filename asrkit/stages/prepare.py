@@ -41,9 +41,9 @@ class _Request:
 def prepare(name: str, src: Path, out: Path, config: CorpusConfig, options: RunOptions) -> StageReport:
     """Read the corpus ``name`` (a key of ``READERS``) at ``src`` and write its parts as data directories in ``out``.
 
-    Writes ``out/PART/{wav.scp,text,utt2spk,spk2utt}`` and, where the corpus has them, ``segments``, ``spk2gender``,
-    ``phones.ali``, ``text_phones`` and ``out/local/lexicon.txt``. No audio is copied: ``wav.scp`` holds absolute
-    paths. Files of an earlier run that this one does not make are removed. Utterances without a transcript,
+    Writes ``out/PART/{wav.scp,utt2spk,spk2utt}`` and, where the corpus has them, ``text``, ``segments``,
+    ``spk2gender``, ``phones.ali``, ``text_phones`` and ``out/local/lexicon.txt``. No audio is copied: ``wav.scp`` holds
+    absolute paths. Files of an earlier run that this one does not make are removed. Utterances without a transcript,
     without words, or with audio that cannot be read as one channel are failures.
 
     Raises
@@ -117,7 +117,7 @@ def _write(corpus: Corpus, out: Path, outputs: Sequence[Path], stage: str, optio
 
 def _fault(entry: Entry, info: AudioInfo) -> str | None:
     """Say what is wrong with an utterance whose recording can be read."""
-    if not entry.utterance.words:
+    if entry.utterance.words == ():
         return "empty transcript"
     try:
         segment_samples(info, entry.utterance.start_secs, entry.utterance.end_secs)
@@ -177,7 +177,9 @@ def _count(entries: Sequence[Entry], infos: Mapping[Path, AudioInfo]) -> dict[st
 
 
 def _tables(entries: Sequence[Entry]) -> list[str]:
-    names = ["wav.scp", "text", "utt2spk", "spk2utt"]
+    names = ["wav.scp", "utt2spk", "spk2utt"]
+    if any(entry.utterance.words is not None for entry in entries):
+        names.append("text")
     if any(entry.utterance.start_secs is not None or entry.utterance.end_secs is not None for entry in entries):
         names.append("segments")
     if any(entry.gender is not None for entry in entries):

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from asrkit.cli.main import main
+from asrkit.data.datadir import DataDir
 
 
 def run(*arguments: object) -> Result:
@@ -55,6 +56,40 @@ def test_report_record_and_second_run(src: Path, tmp_path: Path) -> None:
     (src / "bob" / "9.txt").write_text("More\n")
     changed = run("folder", src, tmp_path / "data", "--dev-speakers", "cat", "--upper")
     assert "train: 9 utterances, 2 speakers" in changed.stdout
+
+
+def test_recordings_without_transcripts(src: Path, tmp_path: Path) -> None:
+    """For `asrkit segment`; texts and tables that are there do not matter, and an earlier `text` goes."""
+    (src / "some.csv").write_text("neither,nor\n")
+    (src / "ann" / "0.txt").unlink()
+    result = run("folder", src, tmp_path / "data", "--no-transcripts")
+    assert result.exit_code == 0, result.output
+    assert "recordings: 12 utterances, 3 speakers" in result.stdout
+    folder = tmp_path / "data" / "recordings"
+    assert sorted(path.name for path in folder.iterdir()) == ["spk2utt", "utt2spk", "wav.scp"]
+    assert (folder / "utt2spk").read_text().splitlines()[0] == "ann-0 ann"
+    assert all(utterance.words is None for utterance in DataDir.load(folder).utterances.values())
+    assert "up to date" in run("folder", src, tmp_path / "data", "--no-transcripts").stdout
+    checked = CliRunner().invoke(main, ["validate", str(folder), "--no-audio"])
+    assert "such data can be recognised, not trained on or scored" in checked.output
+    (src / "some.csv").unlink()
+    (src / "ann" / "0.txt").write_text("Some words\n")
+    assert run("folder", src, tmp_path / "data").exit_code == 0
+    assert not folder.exists()
+    assert (tmp_path / "data" / "train" / "text").exists()
+
+
+def test_parts_without_transcripts(tmp_path: Path) -> None:
+    for name in ("train/a.wav", "test/b.wav"):
+        wav(tmp_path / "src" / name)
+    assert run("folder", tmp_path / "src", tmp_path / "data", "--no-transcripts").exit_code == 0
+    assert sorted(path.name for path in (tmp_path / "data").iterdir() if path.is_dir()) == ["test", "train"]
+    for options in (("--table", "a.csv"), ("--dev-speakers", "a"), ("--test-speakers", "a")):
+        refused = run("folder", tmp_path / "src", tmp_path / "data", "--no-transcripts", *options)
+        assert refused.exit_code != 0
+        assert "leave out --no-transcripts" in refused.stderr
+    (tmp_path / "empty").mkdir()
+    assert "no audio files" in run("folder", tmp_path / "empty", tmp_path / "data", "--no-transcripts").stderr
 
 
 def test_a_changed_transcript_or_choice_runs_again_and_old_parts_go(src: Path, tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
-from asrkit.cli.main import COMMANDS
+from asrkit.cli.main import COMMANDS, main
 from asrkit.data.labels.ctm import read_ctm
 from asrkit.decode.reading import NUM_TIMING_PATHS
 from asrkit.features.config import FrontEndConfig
@@ -164,13 +165,17 @@ def test_the_examples_of_formats_belong_together(tmp_path: Path) -> None:
     assert next(text for text in texts if "-->" in text).strip() == srt_text(make_cues([again])).strip()
 
 
-def test_tables_written_by_hand_are_a_data_directory(tmp_path: Path) -> None:
+def test_recordings_are_prepared_and_cut_as_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from asrkit.data.datadir import DataDir
 
-    for name in ("wav.scp", "utt2spk"):
-        (content,) = re.findall(rf"`recordings/{name}`:\n\n```text\n(.*?)```", PAGES["long-recordings"], re.DOTALL)
-        (tmp_path / name).write_text(content)
-    assert [*DataDir.load(tmp_path).utterances] == ["lecture"]
+    write_wav(tmp_path / "my_recordings" / "lecture.flac", as_int16(say("_ _ yes no _ _ _ toy _ _")), RATE)
+    monkeypatch.chdir(tmp_path)
+    prepare, segment, *_ = (line for line in commands("long-recordings") if "prepare" in line or "segment" in line)
+    for line in (prepare, segment):
+        result = CliRunner().invoke(main, shlex.split(line)[1:])
+        assert result.exit_code == 0, result.output
+    assert [*DataDir.load("data/recordings").utterances] == ["lecture"]
+    assert {utterance.recording_id for utterance in DataDir.load("segments").utterances.values()} == {"lecture"}
 
 
 @pytest.mark.parametrize("example", ["transcribe 0", "transcribe 1", "readme"])

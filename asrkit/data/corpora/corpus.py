@@ -47,7 +47,7 @@ class Entry:
     Attributes
     ----------
     utterance : Utterance
-        Its ``words`` are never None.
+        Its ``words`` are None where no transcripts were wanted, then those of all.
     audio : Path
         The recording.
     gender : {'f', 'm'}, optional

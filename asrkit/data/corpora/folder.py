@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from asrkit.core.errors import AsrkitError, DataError
+from asrkit.core.errors import AsrkitError, ConfigError, DataError
 from asrkit.core.files import read_lines
 from asrkit.data.corpora.corpus import (
     AUDIO_SUFFIXES,
@@ -39,18 +39,29 @@ class Config(CorpusConfig):
         What becomes of the transcripts' letters.
     test_speakers : tuple of str
         Speakers cut out of ``train`` into ``test``; an item ``@FILE`` stands for the names in a file.
+    transcripts : bool
+        False: take recordings as they are, to be cut by `asrkit segment` or recognised; tables and ``.txt`` files are
+        passed over.
     """
 
     table: str | None = None
     case: Literal["keep", "upper", "lower"] = "keep"
     test_speakers: tuple[str, ...] = ()
+    transcripts: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.transcripts and (self.table is not None or self.test_speakers or self.dev_speakers):
+            raise ConfigError(
+                "recordings without transcripts have no table, and are not split into parts to train and test on",
+                remedy="leave out --no-transcripts, or --table, --dev-speakers and --test-speakers",
+            )
 
 
 def read(src: Path, config: Config) -> Corpus:
     """Read a folder of recordings.
 
     Parts: tables ``train.csv``, ``dev.csv``, ``test.csv`` (or ``.tsv``) in ``src``, or folders ``train``, ``dev``,
-    ``test`` there, become parts of these names; else everything is ``train``.
+    ``test`` there, become parts of these names; else everything is ``train``, without transcripts ``recordings``.
 
     Transcripts: the rows of the table in ``src`` or in the part's folder (see `asrkit.data.corpora.transcripts`), whose
     audio paths are relative to the table, or are names that occur once below it, with or without their suffix;
@@ -75,6 +86,11 @@ def read(src: Path, config: Config) -> Corpus:
     absent: list[str] = []
     parts: dict[str, list[Entry]] = {}
     tables, folders = _part_tables(src, config), _part_folders(src)
+    if not config.transcripts:
+        parts = {part: _entries(root, _untranscribed(root)) for part, root in (folders or {"recordings": src}).items()}
+        if not any(parts.values()):
+            raise _nothing(src)
+        return Corpus(parts)
     if tables:
         sources = [_from_table(src, table, labels, failures) for table in tables.values()]
         failures.update(_unlisted(src, [item for items in sources for item in items]))
@@ -92,7 +108,7 @@ def read(src: Path, config: Config) -> Corpus:
         for part, root in (folders or {"train": src}).items():
             parts[part] = _entries(root, _items(root, config, labels, failures, absent), config.case)
     if not any(parts.values()) and not failures:
-        raise DataError(f"no audio files ({', '.join(AUDIO_SUFFIXES)}) found", where=src)
+        raise _nothing(src)
     if config.test_speakers:
         parts = cut_speakers(parts, speaker_list(config.test_speakers), "test", "--test-speakers")
     return Corpus(parts, failures, tuple(absent), tuple(labels))
@@ -100,6 +116,14 @@ def read(src: Path, config: Config) -> Corpus:
 
 Item = tuple[Path, Row]
 """A recording that was found, and what a table or a ``.txt`` says of it."""
+
+
+def _nothing(src: Path) -> DataError:
+    return DataError(f"no audio files ({', '.join(AUDIO_SUFFIXES)}) found", where=src)
+
+
+def _untranscribed(root: Path) -> list[Item]:
+    return [(path, Row(str(path), path.name, None)) for path in audio_files(root)]
 
 
 def _items(root: Path, config: Config, labels: list[Path], failures: dict[str, str], absent: list[str]) -> list[Item]:
@@ -196,7 +220,7 @@ def _from_text_files(root: Path, labels: list[Path], failures: dict[str, str], a
     return items
 
 
-def _entries(root: Path, items: Sequence[Item], case: Literal["keep", "upper", "lower"]) -> list[Entry]:
+def _entries(root: Path, items: Sequence[Item], case: Literal["keep", "upper", "lower"] = "keep") -> list[Entry]:
     """Name the utterances, recordings and speakers of one part."""
     if not items:
         return []
@@ -227,8 +251,10 @@ def _entries(root: Path, items: Sequence[Item], case: Literal["keep", "upper", "
                 remedy="rename one of them",
             )
         utterances[key] = row.where
-        text = {"keep": row.text, "upper": row.text.upper(), "lower": row.text.lower()}[case]
-        words = tuple(text.split())
+        words = None
+        if row.text is not None:
+            text = {"keep": row.text, "upper": row.text.upper(), "lower": row.text.lower()}[case]
+            words = tuple(text.split())
         entries.append(Entry(Utterance(key, recording, speaker or key, words, row.start_secs, row.end_secs), path))
     return entries
 

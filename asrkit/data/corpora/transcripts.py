@@ -32,8 +32,10 @@ class Row:
     ----------
     where : str
         ``path:line``.
-    audio, text : str
+    audio : str
         As written, without white space around.
+    text : str or None
+        Likewise; None where no transcript was looked for.
     speaker, utterance_id : str or None
         None where the table has no such column or the field is empty.
     start_secs, end_secs : float or None
@@ -42,7 +44,7 @@ class Row:
 
     where: str
     audio: str
-    text: str
+    text: str | None
     speaker: str | None = None
     utterance_id: str | None = None
     start_secs: float | None = None
