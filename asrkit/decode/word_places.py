@@ -17,9 +17,9 @@ def place_words(
 ) -> tuple[list[Span], bool]:
     """Return a span for each word, in order and apart, and whether all are those of paths.
 
-    A word has the span of the first path that has the same word there: the places overlap by half of the shorter,
-    and the span lies between its neighbours as far as these are placed. Words that no path has keep what was
-    expected, cut down to what their neighbours leave.
+    A path of just these words gives all spans. Else a word has that of the first path that has the same word there:
+    the places overlap by half of the shorter, and the span lies between its neighbours as far as these are placed.
+    Words that no path has keep what was expected, cut down to what their neighbours leave.
 
     Parameters
     ----------
@@ -33,6 +33,8 @@ def place_words(
     placed: list[Span | None] = [None] * len(words)
     if words:
         for path in paths:
+            if tuple(path[0]) == tuple(words):
+                return list(path[2]), True
             _take(words, expected, placed, *path)
             if None not in placed:
                 break
