@@ -21,7 +21,7 @@ from asrkit.stages.record import RunOptions, StageReport
 @click.option(
     "--on-the-fly",
     is_flag=True,
-    help="Put only unigrams of the n-gram model into HCLG; `asrkit decode` adds the rest as it searches.",
+    help="Put only a small part of the n-gram model into HCLG; `asrkit decode` adds the rest as it searches.",
 )
 def command(
     lang: Path,

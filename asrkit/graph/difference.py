@@ -19,6 +19,7 @@ def difference(full: NgramAutomaton, small: NgramAutomaton) -> NgramAutomaton:
 
     Parameters
     ----------
+    full : NgramAutomaton
     small : NgramAutomaton
         All its n-grams are listed in ``full``, and it lists every word that ``full`` does.
 

@@ -42,7 +42,7 @@ def prune(model: NgramModel, threshold: float) -> NgramModel:
             contexts = model.layers[n + 1].keys[kept[n + 1]] // model.num_words
             keep[contexts] = True
         kept[n] = keep
-    return renormalise(_select(model, kept))
+    return renormalise(select(model, kept))
 
 
 def relative_entropies(model: NgramModel, order: int) -> Float64:
@@ -81,7 +81,8 @@ def _history_log10_probs(model: NgramModel, order: int) -> Float64:
     return total
 
 
-def _select(model: NgramModel, kept: list[NDArray[np.bool_]]) -> NgramModel:
+def select(model: NgramModel, kept: list[NDArray[np.bool_]]) -> NgramModel:
+    """Return the model with the n-grams of which ``kept``, by order, is true; contexts of kept ones must be kept."""
     layers = [model.layers[0]]
     for n in range(1, model.order):
         layer, keep = model.layers[n], kept[n]

@@ -1,7 +1,7 @@
 """The stage of `asrkit make-graph`: from lang directory, language model and acoustic model to HCLG.
 
-A graph of an n-gram model can be made in two ways. *Static*: HCLG holds the model. *On the fly*: HCLG holds its
-unigrams, or bigrams pruned from it, and what the full model costs more stands in ``difference.fst``, which the search
+A graph of an n-gram model can be made in two ways. *Static*: HCLG holds the model. *On the fly*: HCLG holds a
+small model pruned from it, and what the full model costs more stands in ``difference.fst``, which the search
 composes with HCLG as it goes. The second takes a fraction of the memory, and more time for the search.
 """
 
@@ -54,21 +54,21 @@ class MakeGraphConfig(GraphConfig):
         list of phrases.
     on_the_fly : bool
         Keep the n-gram model out of HCLG, and let the search add it.
-    lookahead_threshold : float or None
-        None: HCLG holds the model's unigrams then. A number: it holds its bigrams too, pruned as by `asrkit train-lm
-        prune`; the smaller the threshold the larger the graph, and the better the search knows early where words lead.
+    lookahead_threshold : float
+        How far the model that HCLG holds then is pruned, as by `asrkit train-lm prune`: the smaller the threshold the
+        larger the graph, and the better the search knows early where words lead. With 1 HCLG holds the unigrams alone.
     max_memory_gb : float
         A graph whose making would take more than about this is refused, before it fills the memory.
     """
 
     kind: Kind = "auto"
     on_the_fly: bool = False
-    lookahead_threshold: float | None = None
+    lookahead_threshold: float = 1e-7
     max_memory_gb: float = 10.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.lookahead_threshold is not None and not self.lookahead_threshold > 0:
+        if not self.lookahead_threshold > 0:
             raise ConfigError(f"lookahead_threshold is {self.lookahead_threshold}, expected a number above 0")
         if not self.max_memory_gb > 0:
             raise ConfigError(f"max_memory_gb is {self.max_memory_gb}, expected a number above 0")
@@ -203,8 +203,8 @@ def too_large(message: str, path: Path) -> GraphError:
     return GraphError(
         message,
         where=path,
-        remedy="make it with --on-the-fly (if that is given, without lookahead_threshold), prune the model "
-        "with `asrkit train-lm prune`, or allow more with --set max_memory_gb=…",
+        remedy="make it with --on-the-fly (if that is given, with a larger lookahead_threshold), prune the "
+        "model with `asrkit train-lm prune`, or allow more with --set max_memory_gb=…",
     )
 
 

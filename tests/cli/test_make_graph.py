@@ -82,7 +82,7 @@ def test_on_the_fly_it_finds_what_the_static_graph_does(place: Path) -> None:
     write_model(place / "kn.arpa", estimate(count_ngrams(text, 2), NgramConfig(order=2)))
     static, on_the_fly = place / "graph", place / "fly"
     assert run(place / "lang", place / "kn.arpa", place / "model", static).exit_code == 0
-    for chosen in (("--on-the-fly", "--json"), ("--on-the-fly", "--json", "--set", "lookahead_threshold=1e-9")):
+    for chosen in (("--on-the-fly", "--json"), ("--on-the-fly", "--json", "--set", "lookahead_threshold=1")):
         result = run(place / "lang", place / "kn.arpa", place / "model", on_the_fly, *chosen)
         assert result.exit_code == 0, result.output
         figures = json.loads(result.stdout)["figures"]

@@ -24,19 +24,28 @@ def listed(model: NgramModel, order: int) -> dict[tuple[int, ...], float]:
 
 
 @pytest.mark.parametrize("order", [2, 3, 4])
-def test_a_listed_bigram_never_costs_more_than_backing_off(order: int) -> None:
+def test_backing_off_never_pays(order: int) -> None:
     model = trained(order)
     small = lookahead_model(model, 1e-9)
-    assert small.order == 2
+    assert small.order == order
     assert small.words == model.words
-    unigrams, backoff = small.layers[0].log10_prob, small.layers[0].log10_backoff
-    np.testing.assert_array_equal(unigrams, model.layers[0].log10_prob)
-    assert np.all(np.isfinite(backoff))
-    bigrams, all_bigrams = listed(small, 2), listed(model, 2)
-    assert 0 < len(bigrams) < len(all_bigrams)
-    for (context, word), prob in bigrams.items():
-        assert prob == all_bigrams[context, word]
-        assert prob > backoff[context] + unigrams[word]
+    np.testing.assert_array_equal(small.layers[0].log10_prob, model.layers[0].log10_prob)
+    raised = 0
+    for n in range(2, order + 1):
+        ngrams, all_ngrams = listed(small, n), listed(model, n)
+        assert 0 < len(ngrams) < len(all_ngrams)
+        backoff = small.layers[n - 1].log10_backoff
+        assert np.all(np.isfinite(backoff))
+        below = NgramModel(small.words, small.layers[: n - 1])
+        for row, (ids, prob) in enumerate(ngrams.items()):
+            context = int(small.layers[n - 1].keys[row] // small.num_words)
+            lower = small.layers[n - 2].log10_backoff[context] + below.row_log10_probs(np.array([ids[1:]]))[0]
+            assert prob >= lower - 1e-9
+            assert prob >= all_ngrams[ids] - 1e-9
+            # Nor does it to avoid a back-off later.
+            assert backoff[row] >= lower - prob - 1e-9
+            raised += n < order and abs(backoff[row] - (lower - prob)) < 1e-9
+    assert order == 2 or raised
 
 
 def test_the_threshold_says_how_small() -> None:
