@@ -122,6 +122,18 @@ def test_what_was_never_seen_stays_and_floors_hold() -> None:
     np.testing.assert_allclose(np.add.reduceat(found.weights, found.offsets[:-1]), 1, atol=1e-5)
 
 
+def test_weights_do_not_depend_on_what_is_left_out_of_both_sides() -> None:
+    gmms, num, den = two_sided(5)
+    shared = 0.9 * np.minimum(num.occupancy, den.occupancy)
+    left = [replace(side, occupancy=side.occupancy - shared) for side in (num, den)]
+    whole, _ = ebw_update(gmms, num, den, EbwConfig(), num)
+    rest, _ = ebw_update(gmms, *left, EbwConfig(), num)
+    np.testing.assert_allclose(rest.weights, whole.weights, rtol=1e-5)
+    # Without the statistics of the references it would be taken for all there is.
+    blind, _ = ebw_update(gmms, *left, EbwConfig())
+    assert abs(blind.weights / whole.weights - 1).max() > 0.1
+
+
 def test_a_gaussian_with_hardly_any_likely_frames_is_smoothed_to_itself() -> None:
     gmms, num, den = two_sided(4)
     rare = int(np.argmin(num.occupancy))
