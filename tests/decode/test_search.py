@@ -425,15 +425,17 @@ def test_loglikes_of_a_wrong_shape(shape: tuple[int, ...]) -> None:
 def test_read_only_and_unaligned_loglikes_compile_nothing_anew() -> None:
     graph, labels = folded(line((5, 6))), [1, 1, 2, 1, 2]
     expected = BeamSearch(graph, WIDE).decode(one_hot(labels))
+    compiled = [value for value in vars(kernels).values() if hasattr(value, "signatures")]
+    assert len(compiled) >= 9
+    before = {kernel.__name__: len(kernel.signatures) for kernel in compiled}
     bytes_of = b"x" + one_hot(labels).tobytes()
     odd = np.frombuffer(bytes_of, dtype=np.float32, offset=1).reshape(5, 3)
     assert not odd.flags.aligned
     assert_same(BeamSearch(graph, WIDE).decode(odd), expected)
     assert_same(BeamSearch(graph, WIDE).decode(np.asfortranarray(one_hot(labels))), expected)
-    # Those that only other kernels call have none once they come from the cache.
-    compiled = [value for value in vars(kernels).values() if hasattr(value, "signatures")]
-    assert len(compiled) >= 9
-    assert {kernel.__name__: len(kernel.signatures) for kernel in compiled if len(kernel.signatures) > 1} == {}
+    assert {kernel.__name__: len(kernel.signatures) for kernel in compiled} == before
+    # One without a language model on the fly, one with; kernels that only others call may have none, from the cache.
+    assert max(before.values()) <= 2
 
 
 def test_graph_and_model_that_do_not_fit() -> None:
