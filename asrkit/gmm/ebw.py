@@ -43,7 +43,7 @@ class EbwConfig:
     """
 
     e: float = 2.0
-    tau: float = 100.0
+    tau: float = 200.0
     smooth_to: Literal["ml", "model"] = "ml"
     min_ml_occupancy: float = 10.0
     weight_tau: float = 10.0

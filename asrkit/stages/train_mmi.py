@@ -28,7 +28,9 @@ TREE_REPORT = "tree-report.json"
 
 @dataclass(frozen=True)
 class MmiConfig:
-    """Configuration of `asrkit train-gmm mmi`; iterations and scales are those of Kaldi's steps/train_mmi.sh.
+    """Configuration of `asrkit train-gmm mmi`; scales are those of Kaldi's steps/train_mmi.sh.
+
+    On two hours of speech, which a model knows by heart, more updates or a smaller boost raised errors on others.
 
     Attributes
     ----------
@@ -46,8 +48,8 @@ class MmiConfig:
         How the lattices are made.
     """
 
-    num_iters: int = 4
-    boost: float = 0.05
+    num_iters: int = 2
+    boost: float = 0.5
     acoustic_scale: float = 0.1
     cancel: bool = True
     ebw: EbwConfig = field(default_factory=EbwConfig)
