@@ -1,0 +1,1 @@
+"""Neural networks and energy-based models: the only room that imports torch."""

@@ -1,0 +1,56 @@
+"""Where a network computes, and with how many threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+
+from asrkit.core.errors import ConfigError
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+def pick_device(name: Device = "auto") -> torch.device:
+    """Return the device to compute on.
+
+    Parameters
+    ----------
+    name : {'auto', 'cpu', 'cuda'}
+        ``auto`` is the GPU where there is one.
+
+    Raises
+    ------
+    ConfigError
+        A GPU is asked for and torch finds none.
+    """
+    found = torch.cuda.is_available()
+    if name == "cuda" and not found:
+        raise ConfigError(
+            f"device is 'cuda', and torch {torch.__version__} finds no GPU",
+            remedy="--set device=cpu, or install a build of torch for your GPU",
+        )
+    return torch.device("cuda" if found and name != "cpu" else "cpu")
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Compute with ``count`` threads, and afterwards with as many as before.
+
+    A product's last bit can depend on how many threads share it, so the number is part of a training's configuration.
+
+    Raises
+    ------
+    ConfigError
+        ``count`` is below 1.
+    """
+    if count < 1:
+        raise ConfigError(f"threads is {count}, expected 1 or more")
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

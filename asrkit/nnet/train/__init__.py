@@ -1,0 +1,1 @@
+"""What every training of a network shares: frames, schedules, checkpoints."""
