@@ -1,0 +1,164 @@
+"""A network as acoustic model: posteriors of the pdfs of a context tree, divided by their priors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from asrkit.core.container import load_model, save_model
+from asrkit.core.errors import DataError, ModelError
+from asrkit.hmm.transitions import TransitionModel
+from asrkit.hmm.tree import ContextTree
+from asrkit.lang.topology import Topology
+from asrkit.nnet.device import torch_threads
+from asrkit.nnet.network import Network, NetworkShape, load_arrays, to_arrays
+from asrkit.nnet.normalisation import InputNormalisation
+
+KIND = "nnet-hmm"
+
+NETWORK = "network."
+"""What the names of the network's arrays begin with."""
+
+
+@dataclass(frozen=True, eq=False)
+class NnetHmm:
+    """A hybrid of network and HMM (Bourlard & Morgan 1994).
+
+    Attributes
+    ----------
+    tree : ContextTree
+    transitions : TransitionModel
+    network : Network
+        One score for each pdf_id of the tree; its weights are not to be changed.
+    shape : NetworkShape
+        Of the network.
+    normalisation : InputNormalisation
+        Of a single frame.
+    log_priors : (num_pdfs,) float32
+        Natural log of the share of each pdf in the training alignments.
+    """
+
+    tree: ContextTree
+    transitions: TransitionModel
+    network: Network
+    shape: NetworkShape
+    normalisation: InputNormalisation
+    log_priors: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        if not self.shape.num_outputs == len(self.log_priors) == self.tree.num_pdfs:
+            raise ModelError(
+                f"{self.shape.num_outputs} outputs and {len(self.log_priors)} priors for a tree of "
+                f"{self.tree.num_pdfs} pdfs"
+            )
+        if self.normalisation.dim * self.shape.width != self.shape.num_inputs:
+            raise ModelError(
+                f"normalisation of {self.normalisation.dim} dimensions for a network of {self.shape.num_inputs} inputs "
+                f"in windows of {self.shape.width}"
+            )
+
+    @property
+    def input_dim(self) -> int:
+        """Dimension of the model's inputs: whole windows."""
+        return self.shape.num_inputs
+
+    @property
+    def input_transform(self) -> None:
+        """Nothing but its own normalisation stands before a network."""
+        return None
+
+    @property
+    def is_speaker_adaptive(self) -> bool:
+        """A network takes its inputs as they are; where they are to be adapted, the features already were."""
+        return False
+
+    @property
+    def unadapted(self) -> NnetHmm:
+        """What scores inputs that are not adapted to their speaker: the model itself."""
+        return self
+
+    @cached_property
+    def _spliced(self) -> InputNormalisation:
+        return self.normalisation.spliced(self.shape.width)
+
+    def log_posteriors(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the natural log of the probability of each pdf, (num_frames, num_pdfs) float32.
+
+        Parameters
+        ----------
+        features : (num_frames, input_dim) float32
+            Spliced, not normalised.
+
+        Raises
+        ------
+        DataError
+            Another dimension.
+        """
+        if features.ndim != 2 or features.shape[1] != self.input_dim:
+            raise DataError(f"inputs of shape {features.shape}, the network takes {self.input_dim} columns")
+        with torch.inference_mode(), torch_threads(1):
+            inputs = torch.from_numpy(self._spliced.apply(features))
+            result: NDArray[np.float32] = torch.log_softmax(self.network(inputs), dim=1).numpy()
+        return result
+
+    def loglikes(self, features: NDArray[np.float32], pdf_ids: NDArray[np.int32] | None = None) -> NDArray[np.float32]:
+        """Return log posterior less log prior, (num_frames, num_pdfs) float32: a likelihood but for p(features).
+
+        Parameters
+        ----------
+        features : (num_frames, input_dim) float32
+        pdf_ids : int32, optional
+            The columns to return, 0-based; all by default.
+        """
+        scaled = self.log_posteriors(features) - self.log_priors
+        return scaled if pdf_ids is None else np.ascontiguousarray(scaled[:, pdf_ids])
+
+    def save(self, folder: Path) -> None:
+        """Write ``tree.json``, ``topology.json`` and, last, ``model.safetensors``."""
+        self.tree.save(folder / "tree.json")
+        self.transitions.topology.save(folder / "topology.json")
+        arrays = {
+            "transitions.log_probs": self.transitions.log_probs,
+            "input.shift": self.normalisation.shift,
+            "input.scale": self.normalisation.scale,
+            "log_priors": self.log_priors,
+            **{f"{NETWORK}{name}": array for name, array in to_arrays(self.network).items()},
+        }
+        save_model(folder / "model.safetensors", KIND, arrays, {"network": self.shape.described()})
+
+    @classmethod
+    def load(cls, folder: Path) -> NnetHmm:
+        """Read what :meth:`save` wrote; a damaged or foreign file is a ModelError or FormatError."""
+        path = folder / "model.safetensors"
+        tree = ContextTree.load(folder / "tree.json")
+        arrays, meta = load_model(path, KIND)
+        shape = NetworkShape.from_description(meta.get("network") or {}, str(path))
+        flat = TransitionModel.from_tree(tree, Topology.load(folder / "topology.json"))
+        network = shape.build()
+        named = {name.removeprefix(NETWORK): array for name, array in arrays.items() if name.startswith(NETWORK)}
+        load_arrays(network, named, str(path))
+        try:
+            transitions = TransitionModel(flat.topology, flat.triples, arrays["transitions.log_probs"])
+            normalisation = InputNormalisation(arrays["input.shift"], arrays["input.scale"])
+            return cls(tree, transitions, network.eval(), shape, normalisation, arrays["log_priors"])
+        except KeyError as error:
+            raise ModelError(f"the model file has no {error}", where=path) from None
+
+
+def log_priors(counts: NDArray[np.float64], smoothing: float) -> NDArray[np.float32]:
+    """Return the natural log of the prior of each pdf.
+
+    Parameters
+    ----------
+    counts : (num_pdfs,) float64
+        Frames of each pdf in the training alignments.
+    smoothing : float
+        Added to each count, above 0: a pdf that was never seen would else be infinitely likely.
+    """
+    smoothed = counts + smoothing
+    return np.log(smoothed / smoothed.sum()).astype(np.float32)

@@ -1,0 +1,314 @@
+"""Training a network to name the class of each frame: minibatches, epochs, held-out frames, checkpoints."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from asrkit.core.errors import ConfigError, DataError
+from asrkit.core.progress import Progress, silent
+from asrkit.core.streams import random_stream
+from asrkit.nnet.device import Device, pick_device, torch_threads
+from asrkit.nnet.network import Network, load_arrays, to_arrays
+from asrkit.nnet.train.checkpoint import CheckpointStore, Snapshot
+from asrkit.nnet.train.frames import Frames, FramesConfig
+from asrkit.nnet.train.newbob import Newbob, NewbobConfig
+from asrkit.nnet.train.optimiser import Optimiser, OptimiserConfig
+
+log = logging.getLogger("asrkit")
+
+EVALUATION_BATCH = 2048
+BEST, NOW = "best.", "now."
+NETWORK, OPTIMISER = "network.", "optimiser."
+
+
+@dataclass(frozen=True)
+class ClassifierConfig:
+    """How a network is trained.
+
+    Attributes
+    ----------
+    optimiser : OptimiserConfig
+    newbob : NewbobConfig
+    frames : FramesConfig
+    device : {'auto', 'cpu', 'cuda'}
+    threads : int
+        That a product is shared by on a CPU; another number may change its last bit.
+    precision : {'float32', 'tf32', 'bfloat16'}
+        Of products on a GPU; weights and sums are float32.
+    """
+
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    newbob: NewbobConfig = field(default_factory=NewbobConfig)
+    frames: FramesConfig = field(default_factory=FramesConfig)
+    device: Device = "auto"
+    threads: int = 2
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise ConfigError(f"threads is {self.threads}, expected 1 or more")
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Sums over frames, a monoid.
+
+    Attributes
+    ----------
+    frames : int
+    loss : float
+        Natural log; cross-entropy in all.
+    correct : int
+        Frames whose class had the best score.
+    """
+
+    frames: int = 0
+    loss: float = 0.0
+    correct: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(self.frames + other.frames, self.loss + other.loss, self.correct + other.correct)
+
+    @property
+    def mean_loss(self) -> float:
+        """Cross-entropy of a frame, in nats."""
+        return self.loss / self.frames if self.frames else math.nan
+
+    @property
+    def accuracy(self) -> float:
+        """Share of frames named rightly."""
+        return self.correct / self.frames if self.frames else math.nan
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What an epoch did.
+
+    Attributes
+    ----------
+    epoch : int
+        From 1.
+    loss, accuracy : float
+        While training: of weights that changed from minibatch to minibatch.
+    heldout_loss, heldout_accuracy : float
+        Afterwards.
+    learning_rate : float
+    accepted : bool
+        Whether its weights were kept.
+    frames_per_sec : float
+    """
+
+    epoch: int
+    loss: float
+    accuracy: float
+    heldout_loss: float
+    heldout_accuracy: float
+    learning_rate: float
+    accepted: bool
+    frames_per_sec: float
+
+    def __str__(self) -> str:
+        return (
+            f"epoch {self.epoch}: {self.loss:.4f} nats, {self.accuracy:.2%} right; held out {self.heldout_loss:.4f}, "
+            f"{self.heldout_accuracy:.2%}{'' if self.accepted else ', rejected'}; rate {self.learning_rate:g}, "
+            f"{self.frames_per_sec:,.0f} frames/s"
+        )
+
+
+def train_classifier(
+    network: Network,
+    training: Frames,
+    heldout: Frames,
+    config: ClassifierConfig,
+    seed: int = 0,
+    store: CheckpointStore | None = None,
+    progress: Progress = silent,
+) -> tuple[EpochReport, ...]:
+    """Train until the schedule stops; the network ends with the weights of the least held-out loss.
+
+    Parameters
+    ----------
+    network : Network
+        On the CPU; changed in place.
+    training, heldout : Frames
+        With targets, on the device of the configuration.
+    config : ClassifierConfig
+    seed : int
+        Of the order of frames and of dropout.
+    store : CheckpointStore, optional
+        Where snapshots are kept; from one that is there the training goes on.
+
+    Returns
+    -------
+    tuple of EpochReport
+
+    Raises
+    ------
+    DataError
+        The held-out loss is not finite to begin with.
+    """
+    with torch_threads(config.threads), _precision(config.precision):
+        run = _Run(network.to(pick_device(config.device)), training, heldout, config, seed)
+        found = None if store is None else store.load()
+        if found is None:
+            run.begin()
+        else:
+            run.load(found)
+            log.info("going on in epoch %d", run.newbob.epoch + 1)
+        while not run.newbob.stopped:
+            run.epoch(store, progress)
+            log.info("%s", run.reports[-1])
+            if store is not None:
+                store.save(run.snapshot())
+        run.restore(run.best)
+        network.cpu().eval()
+        return tuple(run.reports)
+
+
+def evaluate(network: Network, frames: Frames) -> Tally:
+    """Return the sums over all frames of a network on their device."""
+    network.eval()
+    total = Tally()
+    with torch.inference_mode():
+        for chunk in frames.in_order():
+            for batch in chunk.minibatches(EVALUATION_BATCH):
+                assert batch.targets is not None
+                scores = network(batch.inputs).float()
+                loss = functional.cross_entropy(scores, batch.targets, reduction="none").double().sum()
+                correct = (scores.argmax(dim=1) == batch.targets).sum()
+                total = total + Tally(len(batch.targets), float(loss), int(correct))
+    return total
+
+
+class _Run:
+    """A training under way."""
+
+    def __init__(
+        self, network: Network, training: Frames, heldout: Frames, config: ClassifierConfig, seed: int
+    ) -> None:
+        self.network, self.training, self.heldout, self.config, self.seed = network, training, heldout, config, seed
+        self.optimiser = Optimiser(network.parameters(), config.optimiser, config.frames.batch_size)
+        self.reports: list[EpochReport] = []
+        self.tally = Tally()
+        self.next_chunk = 0
+        self.seconds = 0.0
+
+    def begin(self) -> None:
+        """Measure where the training starts from."""
+        start = evaluate(self.network, self.heldout)
+        if not math.isfinite(start.loss):
+            raise DataError("the held-out loss is not finite before training", remedy="look at the features")
+        self.newbob = Newbob(self.config.newbob, start.mean_loss)
+        self.best = self.arrays()
+        log.info("at first: held out %.4f nats, %.2f%% right", start.mean_loss, 100 * start.accuracy)
+
+    def epoch(self, store: CheckpointStore | None, progress: Progress) -> None:
+        """Train one epoch, from the next chunk on, and decide what becomes of its weights."""
+        number = self.newbob.epoch
+        self.optimiser.rate_factor = self.newbob.rate_factor
+        chunks = self.training.epoch(self.seed, number, self.next_chunk)
+        batch_size = self.config.frames.batch_size
+        for chunk in progress(chunks, total=self.training.num_chunks - self.next_chunk, label=f"epoch {number + 1}"):
+            started = time.monotonic()
+            self.tally = self.tally + self._train(chunk.minibatches(batch_size), number, chunk.number)
+            self.seconds += time.monotonic() - started
+            self.next_chunk = chunk.number + 1
+            if store is not None and store.due:
+                store.save(self.snapshot())
+            if not math.isfinite(self.tally.loss):
+                break  # the schedule rejects it
+        after = evaluate(self.network, self.heldout)
+        self.newbob = self.newbob.after(after.mean_loss)
+        self.reports.append(
+            EpochReport(
+                self.newbob.epoch,
+                self.tally.mean_loss,
+                self.tally.accuracy,
+                after.mean_loss,
+                after.accuracy,
+                self.config.optimiser.rate * self.optimiser.rate_factor,
+                self.newbob.accepted,
+                self.tally.frames / max(self.seconds, 1e-9),
+            )
+        )
+        if self.newbob.accepted:
+            self.best = self.arrays()
+        else:
+            self.restore(self.best)
+        self.next_chunk, self.tally, self.seconds = 0, Tally(), 0.0
+
+    def _train(self, minibatches: Iterator[Any], epoch: int, chunk: int) -> Tally:
+        self.network.train()
+        torch.manual_seed(int(random_stream(self.seed, "dropout", f"{epoch} {chunk}").integers(1 << 62)))
+        loss = torch.zeros((), dtype=torch.float64, device=next(self.network.parameters()).device)
+        correct = torch.zeros((), dtype=torch.int64, device=loss.device)
+        frames = 0
+        for batch in minibatches:
+            with torch.autocast(loss.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+                scores = self.network(batch.inputs)
+            total = functional.cross_entropy(scores.float(), batch.targets, reduction="sum")
+            (total / self.config.frames.batch_size).backward()
+            self.optimiser.step()
+            loss += total.detach()
+            correct += (scores.detach().argmax(dim=1) == batch.targets).sum()
+            frames += len(batch.targets)
+        return Tally(frames, float(loss), int(correct))
+
+    def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return the weights and what the optimiser remembers, copied."""
+        named = {f"{NETWORK}{name}": array for name, array in to_arrays(self.network).items()}
+        named |= {f"{OPTIMISER}{name}": array for name, array in self.optimiser.to_arrays().items()}
+        return {name: array.copy() for name, array in named.items()}
+
+    def restore(self, arrays: dict[str, np.ndarray[Any, Any]]) -> None:
+        """Put back what :meth:`arrays` gave."""
+        load_arrays(self.network, _named(arrays, NETWORK), "checkpoint")
+        self.optimiser.load_arrays(_named(arrays, OPTIMISER))
+
+    def snapshot(self) -> Snapshot:
+        """Return everything that the rest of the training depends on."""
+        arrays = {f"{BEST}{name}": array for name, array in self.best.items()}
+        arrays |= {f"{NOW}{name}": array for name, array in self.arrays().items()}
+        newbob = {name: value for name, value in asdict(self.newbob).items() if name != "config"}
+        described = {
+            "newbob": newbob,
+            "reports": [asdict(report) for report in self.reports],
+            "tally": asdict(self.tally),
+            "next_chunk": self.next_chunk,
+            "seconds": self.seconds,
+        }
+        return Snapshot(arrays, described)
+
+    def load(self, snapshot: Snapshot) -> None:
+        """Go back to a snapshot."""
+        described = snapshot.progress
+        self.newbob = Newbob(self.config.newbob, **described["newbob"])
+        self.reports = [EpochReport(**row) for row in described["reports"]]
+        self.tally, self.next_chunk = Tally(**described["tally"]), described["next_chunk"]
+        self.seconds = described["seconds"]
+        self.best = _named(snapshot.arrays, BEST)
+        self.restore(_named(snapshot.arrays, NOW))
+
+
+def _named(arrays: Any, prefix: str) -> dict[str, np.ndarray[Any, Any]]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+@contextmanager
+def _precision(name: str) -> Iterator[None]:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if name == "tf32" else "highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
