@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import errno
 import importlib
@@ -101,7 +100,6 @@ class _Commands(click.Group):
             ctx.exit(code)
         except KeyboardInterrupt:
             click.echo("asrkit: interrupted", err=True)
-            _end_with(130)
             ctx.exit(130)
         except (click.exceptions.Exit, click.ClickException, click.Abort):
             raise
@@ -144,25 +142,26 @@ def _report(error: BaseException, text: str) -> int:
     if logging.getLogger("asrkit").isEnabledFor(logging.DEBUG):
         traceback.print_exception(error, file=sys.stderr)
     click.echo(text, err=True)
-    code: int = getattr(error, "exit_code", 1)
-    _end_with(code)
-    return code
-
-
-def _end_with(code: int) -> None:
-    """Where workers are left inside compiled code, let the process end without them: Python crashes in waiting."""
-    if any(thread.daemon for thread in threading.enumerate()):
-        atexit.register(_leave, code)
-
-
-def _leave(code: int) -> None:
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            stream.flush()
-    os._exit(code)
+    return getattr(error, "exit_code", 1)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(asrkit.__version__, prog_name="asrkit")
 def main() -> None:
     """Speech recognition from recordings to a word error rate."""
+
+
+def program() -> None:
+    """The program ``asrkit``: :func:`main` in a process of its own.
+
+    Where a failure leaves workers inside compiled code, the process ends without them: Python crashes in waiting.
+    """
+    try:
+        main()
+    except SystemExit as end:
+        if not end.code or not any(thread.daemon for thread in threading.enumerate()):
+            raise
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(end.code if isinstance(end.code, int) else 1)

@@ -67,15 +67,26 @@ def test_an_error_beside_busy_workers_ends_the_process_at_once(with_workers: boo
     """Python's own end may abort where threads are inside compiled code, so it is not waited for."""
     program = f"""
 import atexit, sys, threading
-from asrkit.cli.main import main
+from asrkit.cli.main import program
 atexit.register(print, "the end")
 if {with_workers}:
     threading.Thread(target=threading.Event().wait, daemon=True).start()
 print("begun")
 sys.argv[1:] = ["info", "absent"]
-main()
+program()
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
     assert ran.returncode == 1
     assert ran.stderr == "asrkit: absent: no such file or directory\n"
     assert ran.stdout == ("begun\n" if with_workers else "begun\nthe end\n")
+
+
+def test_an_error_in_somebody_else_s_process_leaves_its_end_alone() -> None:
+    program = """
+import sys, threading
+from click.testing import CliRunner
+from asrkit.cli.main import main
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+assert CliRunner().invoke(main, ["info", "absent"]).exit_code == 1
+"""
+    assert subprocess.run([sys.executable, "-c", program], timeout=300, check=False).returncode == 0

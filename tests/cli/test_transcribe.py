@@ -205,7 +205,7 @@ def test_what_was_heard_before_a_broken_sample_is_printed(packed: Path) -> None:
 
 def test_standard_input_may_be_closed(packed: Path) -> None:
     program = f"import sys; sys.stdin = None; sys.argv[1:] = ['transcribe', {str(packed)!r}, '-']\n"
-    program += "from asrkit.cli.main import main; main()"
+    program += "from asrkit.cli.main import program; program()"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
     assert ran.returncode == 1
     assert ran.stderr == "asrkit: standard input: closed, expected raw audio\n"
@@ -369,7 +369,7 @@ def test_a_failure_beside_running_workers_ends_the_command_cleanly(packed: Path,
     write_wav(tmp_path / "long.wav", np.tile(as_int16(say("_ yes no _")), 300), RATE)
     (tmp_path / "out/0.txt").mkdir(parents=True)
     arguments = ["transcribe", str(packed), "0.wav", "long.wav", "-j", "2", "--cut-over", "0", "-q", "-o", "out"]
-    program = f"import sys; sys.argv[1:] = {arguments!r}; from asrkit.cli.main import main; main()"
+    program = f"import sys; sys.argv[1:] = {arguments!r}; from asrkit.cli.main import program; program()"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, cwd=tmp_path)
     assert ran.returncode == 1
     assert ran.stderr == "asrkit: out/0.txt: is a directory (a file is expected here)\n"
