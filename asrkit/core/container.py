@@ -44,19 +44,34 @@ def load_model(path: Path | str, kind: str) -> tuple[dict[str, NDArray[Any]], di
     from safetensors import SafetensorError, safe_open
 
     path = Path(path)
+    found, meta = _read_header(path)
+    if found != kind:
+        raise ModelError(f"this is a {found!r} file, expected {kind!r}", where=path)
+    try:
+        with safe_open(path, framework="numpy") as handle:
+            return {name: handle.get_tensor(name) for name in handle.keys()}, meta  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, ValueError, OSError) as error:
+        raise ModelError(f"not a readable safetensors file: {error}", where=path) from None
+
+
+def read_kind(path: Path | str) -> str:
+    """Return what a model file holds, as :func:`save_model` was told; raises as :func:`load_model`."""
+    return _read_header(Path(path))[0]
+
+
+def _read_header(path: Path) -> tuple[str, dict[str, Any]]:
+    """Return kind and metadata."""
+    from safetensors import SafetensorError, safe_open
+
     if not path.is_file():
         raise ModelError("no such model file", where=path)
     try:
         with safe_open(path, framework="numpy") as handle:
             header = handle.metadata() or {}
-            arrays = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 (not a mapping)
     except (SafetensorError, ValueError, OSError) as error:
         raise ModelError(f"not a readable safetensors file: {error}", where=path) from None
     try:
         described = json.loads(header["asrkit"])
-        found, meta = described["kind"], described["meta"]
+        return described["kind"], described["meta"]
     except (KeyError, TypeError, json.JSONDecodeError):
         raise ModelError("a safetensors file, but not one that asrkit wrote", where=path) from None
-    if found != kind:
-        raise ModelError(f"this is a {found!r} file, expected {kind!r}", where=path)
-    return arrays, meta

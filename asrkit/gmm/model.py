@@ -62,13 +62,27 @@ class GmmHmm:
         return self.alignment_gmms is not None
 
     @property
+    def input_dim(self) -> int:
+        """Dimension of the model's inputs, before its transform."""
+        return self.gmms.dim if self.input_transform is None else self.input_transform.shape[1]
+
+    @property
+    def unadapted(self) -> DiagGmms:
+        """The mixtures for inputs that are not adapted to their speaker."""
+        return self.alignment_gmms or self.gmms
+
+    @property
     def fmllr_gmms(self) -> DiagGmms:
         """The mixtures that transforms are estimated for."""
         return self.adaptation_gmms or self.gmms
 
-    def loglikes(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    def loglikes(self, features: NDArray[np.float32], pdf_ids: NDArray[np.int32] | None = None) -> NDArray[np.float32]:
         """Return log-likelihoods (num_frames, num_pdfs), natural log; see :meth:`DiagGmms.loglikes`."""
-        return self.gmms.loglikes(features)
+        return self.gmms.loglikes(features, pdf_ids)
+
+    def sizes(self) -> dict[str, int]:
+        """Return how large it is, by what is counted."""
+        return {"pdfs": self.gmms.num_pdfs, "gaussians": self.gmms.num_gaussians}
 
     def save(self, folder: Path) -> None:
         """Write ``tree.json``, ``topology.json`` and, last, ``model.safetensors``."""

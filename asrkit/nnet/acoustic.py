@@ -68,6 +68,11 @@ class NnetHmm:
         return self.shape.num_inputs
 
     @property
+    def dim(self) -> int:
+        """Dimension of what is scored, which is what comes in."""
+        return self.shape.num_inputs
+
+    @property
     def input_transform(self) -> None:
         """Nothing but its own normalisation stands before a network."""
         return None
@@ -117,6 +122,10 @@ class NnetHmm:
         """
         scaled = self.log_posteriors(features) - self.log_priors
         return scaled if pdf_ids is None else np.ascontiguousarray(scaled[:, pdf_ids])
+
+    def sizes(self) -> dict[str, int]:
+        """Return how large it is, by what is counted."""
+        return {"pdfs": self.tree.num_pdfs, "weights": sum(value.numel() for value in self.network.parameters())}
 
     def save(self, folder: Path) -> None:
         """Write ``tree.json``, ``topology.json`` and, last, ``model.safetensors``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from asrkit.core.config import from_mapping
 from asrkit.core.errors import FormatError, GraphError, ModelError
@@ -15,8 +16,6 @@ from asrkit.features.cmvn import CmvnStats
 from asrkit.features.config import FrontEndConfig
 from asrkit.features.frontend import FrontEnd, load_front_end
 from asrkit.features.pipeline import INPUTS_FILE, FeaturePipeline, PipelineConfig, load_pipeline
-from asrkit.gmm.diag import DiagGmms
-from asrkit.gmm.model import GmmHmm
 from asrkit.graph.arrays import GraphArrays, load_graph
 from asrkit.graph.automaton import NgramAutomaton
 from asrkit.graph.directory import check_graph_fits, load_difference, load_graph_info, load_words
@@ -25,7 +24,11 @@ from asrkit.lang.g2p import G2p
 from asrkit.lang.langdir import Lang
 from asrkit.lang.symbols import SymbolTable
 from asrkit.lm.model import NgramModel
+from asrkit.recognizer.acoustics import load_acoustics
 from asrkit.recognizer.config import RecognizerConfig
+
+if TYPE_CHECKING:
+    from asrkit.recognizer.acoustics import Acoustics
 
 MAX_FFT_SIZE = 1 << 16
 MAX_REACH_FRAMES = 1000
@@ -42,7 +45,7 @@ class RecognizerModel:
         Where it came from, for messages.
     front_end : FrontEnd
     pipeline : PipelineConfig
-    acoustic : GmmHmm
+    acoustic : GmmHmm or NnetHmm
     graph : SearchGraph
     words : SymbolTable
         Of the graph's output labels.
@@ -65,7 +68,7 @@ class RecognizerModel:
     path: Path
     front_end: FrontEnd
     pipeline: PipelineConfig
-    acoustic: GmmHmm
+    acoustic: Acoustics
     graph: SearchGraph
     words: SymbolTable
     times: WordTimes
@@ -86,11 +89,6 @@ class RecognizerModel:
     def frame_secs(self) -> float:
         """Seconds from one frame to the next."""
         return self.front_end.config.frame_shift_ms / 1000
-
-    @property
-    def unadapted_gmms(self) -> DiagGmms:
-        """The mixtures for inputs that are not adapted to their speaker."""
-        return self.acoustic.alignment_gmms or self.acoustic.gmms
 
     @property
     def silence_phones(self) -> tuple[int, ...]:
@@ -138,7 +136,7 @@ def load_model_folders(
     front_end_config, pipeline = load_front_end(model), load_pipeline(model)
     _check_sizes(front_end_config, pipeline, model)
     front_end = FrontEnd(front_end_config)
-    acoustic = GmmHmm.load(model)
+    acoustic = load_acoustics(model)
     _check_dimensions(front_end, pipeline, acoustic, model)
     check_graph_fits(graph, acoustic.tree, acoustic.transitions)
     words = load_words(graph)
@@ -211,9 +209,7 @@ def _check_sizes(front_end: FrontEndConfig, pipeline: PipelineConfig, where: Pat
         raise ModelError("front end or pipeline with numbers beyond all use", where=where)
 
 
-def _check_dimensions(front_end: FrontEnd, pipeline: PipelineConfig, acoustic: GmmHmm, where: Path) -> None:
-    transform = acoustic.input_transform
-    expected = acoustic.gmms.dim if transform is None else transform.shape[1]
+def _check_dimensions(front_end: FrontEnd, pipeline: PipelineConfig, acoustic: Acoustics, where: Path) -> None:
     given = FeaturePipeline(pipeline).dim(front_end.dim)
-    if given != expected:
-        raise ModelError(f"the front end gives {given} inputs, the model has {expected}", where=where)
+    if given != acoustic.input_dim:
+        raise ModelError(f"the front end gives {given} inputs, the model has {acoustic.input_dim}", where=where)

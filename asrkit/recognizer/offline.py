@@ -20,9 +20,11 @@ from asrkit.gmm.adaptation import UTTERANCES_AT_ONCE, PdfPosteriors, accumulate_
 from asrkit.gmm.diag import DiagGmms
 from asrkit.gmm.fmllr import FmllrStats, estimate_fmllr
 from asrkit.gmm.training import MIN_POSTERIOR
+from asrkit.hmm.scorer import PdfScorer
 from asrkit.lattice.determinise import determinise
 from asrkit.lattice.lattice import LatticeScales
 from asrkit.lattice.occupancies import lattice_occupancies
+from asrkit.recognizer.acoustics import mixtures_of
 from asrkit.recognizer.model import RecognizerModel
 from asrkit.recognizer.result import Adaptation
 
@@ -119,21 +121,23 @@ class Speaker:
 
     def __init__(self, model: RecognizerModel, features: Sequence[Rows], search: BeamSearch) -> None:
         self._model, self._inputs = model, _Inputs(model, features)
-        self._gmms, self.kind = model.unadapted_gmms, None
+        self._scorer: PdfScorer = model.acoustic.unadapted
+        self.kind: str | None = None
         self.adaptation: Adaptation = "none"
         config, acoustic = model.config, model.acoustic
-        if acoustic.alignment_gmms is None:
+        if not acoustic.is_speaker_adaptive:
             return
+        mixtures = mixtures_of(acoustic, model.path)
         self.adaptation = "first pass"
         if config.adapt and features:
             first, second = config.adapting_searches
-            for settings, gmms in ((first, acoustic.alignment_gmms), (second, acoustic.fmllr_gmms)):
+            for settings, gmms in ((first, mixtures.unadapted), (second, mixtures.fmllr_gmms)):
                 self.kind = _adapt(model, self._inputs, gmms, settings, search)
-            self.adaptation, self._gmms = "fmllr", acoustic.gmms
+            self.adaptation, self._scorer = "fmllr", mixtures.gmms
 
     def recognise(self, number: int, search: BeamSearch) -> SearchResult | AsrkitError:
         """Recognise a recording, numbered from 0; an error where no path survived."""
-        return _search(self._gmms, self._inputs[str(number)], search, self._model.config.search)
+        return _search(self._scorer, self._inputs[str(number)], search, self._model.config.search)
 
 
 class _Inputs(Mapping[str, Rows]):
@@ -168,6 +172,7 @@ class _Inputs(Mapping[str, Rows]):
 def _adapt(model: RecognizerModel, inputs: _Inputs, gmms: DiagGmms, settings: SearchConfig, search: BeamSearch) -> str:
     """Search, and adapt the inputs by what was found (Kaldi's steps/decode_fmllr.sh); return the kind of transform."""
     stats = FmllrStats.zero(gmms.dim)
+    adapted = mixtures_of(model.acoustic, model.path).fmllr_gmms
     for keys in chunks(list(inputs), UTTERANCES_AT_ONCE):
         # What an hour is believed to say is larger than its features, so it goes into the sums some at a time.
         rows, posteriors = {key: inputs[key] for key in keys}, {}
@@ -175,7 +180,7 @@ def _adapt(model: RecognizerModel, inputs: _Inputs, gmms: DiagGmms, settings: Se
             result = _search(gmms, rows[key], search, settings)
             if isinstance(result, SearchResult):
                 posteriors[key] = _posteriors(model, result, settings)
-        stats = stats + accumulate_posteriors(model.acoustic.fmllr_gmms, gmms, list(posteriors), rows, posteriors)
+        stats = stats + accumulate_posteriors(adapted, gmms, list(posteriors), rows, posteriors)
     transform, report = estimate_fmllr(stats, model.config.adaptation.fmllr)
     inputs.adapt(transform)
     return report.kind
@@ -192,16 +197,16 @@ def _posteriors(model: RecognizerModel, result: SearchResult, settings: SearchCo
     return PdfPosteriors(found.frame_index, found.pdf_ids, found.weights)
 
 
-def _search(gmms: DiagGmms, rows: Rows, search: BeamSearch, config: SearchConfig) -> SearchResult | AsrkitError:
+def _search(scorer: PdfScorer, rows: Rows, search: BeamSearch, config: SearchConfig) -> SearchResult | AsrkitError:
     try:
         search.start(config)
-        for block in _loglikes(gmms, rows):
+        for block in _loglikes(scorer, rows):
             search.advance(block)
         return search.finish()
     except AsrkitError as error:
         return error
 
 
-def _loglikes(gmms: DiagGmms, rows: Rows) -> Iterator[Rows]:
+def _loglikes(scorer: PdfScorer, rows: Rows) -> Iterator[Rows]:
     for start in range(0, len(rows), BLOCK_FRAMES):
-        yield gmms.loglikes(rows[start : start + BLOCK_FRAMES])
+        yield scorer.loglikes(rows[start : start + BLOCK_FRAMES])

@@ -140,15 +140,13 @@ def package_facts(path: Path) -> dict[str, Any]:
     """Return what a model file holds: settings, words, pdfs, sizes of its members, licence."""
     bundle = open_bundle(path, KIND)
     model = load_package(path)
-    gmms = model.acoustic.gmms
     return {
         "version": bundle.version,
         "sample_rate_hz": model.sample_rate_hz,
         "features": model.front_end.config.kind,
         "cmvn": model.pipeline.cmvn,
         "speaker_adaptive": model.acoustic.is_speaker_adaptive,
-        "pdfs": gmms.num_pdfs,
-        "gaussians": gmms.num_gaussians,
+        **model.acoustic.sizes(),
         "words": len(model.words),
         "states": model.graph.graph.num_states,
         "arcs": model.graph.graph.num_arcs,

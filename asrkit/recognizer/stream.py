@@ -72,7 +72,7 @@ class RecognizerStream:
         self._inputs = InputStream(
             model.front_end.stream(noise), model.pipeline, _cmvn(model, speaker), model.acoustic.input_transform
         )
-        self._waiting = np.empty((0, model.acoustic.gmms.dim), dtype=np.float32)
+        self._waiting = np.empty((0, model.acoustic.unadapted.dim), dtype=np.float32)
         self._search = BeamSearch(model.graph)
         self._search.start(model.config.search)
         self._silence = np.isin(model.acoustic.transitions.tid_to_phone, model.silence_phones)
@@ -139,7 +139,7 @@ class RecognizerStream:
         return Result(tuple(self._segments), self.heard_secs, self.adaptation)
 
     def _advance(self, rows: NDArray[np.float32]) -> None:
-        self._search.advance(self._model.unadapted_gmms.loglikes(rows))
+        self._search.advance(self._model.acoustic.unadapted.loglikes(rows))
         self._num_frames += len(rows)
 
     def _at_end(self) -> bool:

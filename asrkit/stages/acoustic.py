@@ -6,10 +6,7 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from asrkit.core.archives import read_scp, resolve
 from asrkit.core.config import to_mapping
@@ -23,6 +20,10 @@ from asrkit.gmm.model import GmmHmm
 from asrkit.hmm.transitions import TransitionModel
 from asrkit.hmm.tree import ContextTree
 from asrkit.lang.silence import SILENCE_FILE
+from asrkit.recognizer.acoustics import load_acoustics, mixtures_of
+
+if TYPE_CHECKING:
+    from asrkit.recognizer.acoustics import Acoustics
 
 LANG_FILES = ("phones.txt", "words.txt", "lexicon.txt", "lang.json")
 """What a model directory keeps of the lang directory it was trained with, beside ``silence.txt`` where it has one."""
@@ -43,14 +44,19 @@ class AcousticModel:
         How its features were extracted.
     pipeline : PipelineConfig
         What is done to them before the model.
-    model : GmmHmm
+    model : GmmHmm or NnetHmm
         The acoustic model itself.
     """
 
     path: Path
     front_end: FrontEndConfig
     pipeline: PipelineConfig
-    model: GmmHmm
+    model: Acoustics
+
+    @property
+    def mixtures(self) -> GmmHmm:
+        """The model, where it is made of Gaussian mixtures; a network is a :class:`ModelError`."""
+        return mixtures_of(self.model, self.path)
 
     @property
     def tree(self) -> ContextTree:
@@ -74,10 +80,6 @@ class AcousticModel:
         _check_inputs(self.path, data.path)
         return ModelInputs(data, self.pipeline, transform=self.model.input_transform)
 
-    def loglikes(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return log-likelihoods (num_frames, num_pdfs) float32, natural log, of model inputs (num_frames, dim)."""
-        return self.model.loglikes(features)
-
 
 def load_acoustic_model(folder: Path | str) -> AcousticModel:
     """Open a model directory.
@@ -89,14 +91,14 @@ def load_acoustic_model(folder: Path | str) -> AcousticModel:
     """
     folder = Path(folder)
     _check_folder(folder)
-    return AcousticModel(folder, load_front_end(folder), load_pipeline(folder), GmmHmm.load(folder))
+    return AcousticModel(folder, load_front_end(folder), load_pipeline(folder), load_acoustics(folder))
 
 
 def load_transition_model(folder: Path | str) -> tuple[ContextTree, TransitionModel]:
     """Read what graph building needs of a model directory."""
     folder = Path(folder)
     _check_folder(folder)
-    model = GmmHmm.load(folder)
+    model = load_acoustics(folder)
     return model.tree, model.transitions
 
 
@@ -105,7 +107,7 @@ def save_model_folder(
     front_end: FrontEndConfig,
     pipeline: PipelineConfig,
     lang: Path,
-    model: GmmHmm,
+    model: Acoustics,
     trained_on: Path | None = None,
 ) -> None:
     """Write a self-describing model directory, the model itself last.
@@ -199,7 +201,7 @@ def _described(inputs: Any) -> str:
 
 def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
-        raise ModelError("no such model directory", where=folder, remedy="train one with `asrkit train-gmm`")
+        raise ModelError("no such model directory", where=folder, remedy="train one, e.g. with `asrkit train-gmm mono`")
     absent = [path.name for path in model_files(folder) if not path.is_file()]
     if absent:
         raise ModelError(

@@ -163,18 +163,19 @@ def adapt(
 
     def body() -> StageResult:
         older = load_acoustic_model(model_path)
+        mixtures = older.mixtures
         corpus = _open(data_path, lang_path, older, config, options, transcripts)
         data = training_data(corpus, older.tree, older.transitions, options.progress)
-        found = _align(older.model, corpus, data, config, options)
+        found = _align(mixtures, corpus, data, config, options)
         failures = (*corpus.failures, *(Failure(key, reason) for key, reason in sorted(found.failures.items())))
         check_failures(failures, corpus.num_utterances, options, data_path)
         speech = _check_enough(found, older, corpus.lang, config, data_path)
-        model = replace(older.model, gmms=map_update(older.model.gmms, found.stats, config.map))
-        if older.model.alignment_gmms is not None and found.alignment_stats is not None:
-            aligning = map_update(older.model.alignment_gmms, found.alignment_stats, config.map)
+        model = replace(mixtures, gmms=map_update(mixtures.gmms, found.stats, config.map))
+        if mixtures.alignment_gmms is not None and found.alignment_stats is not None:
+            aligning = map_update(mixtures.alignment_gmms, found.alignment_stats, config.map)
             model = replace(model, alignment_gmms=aligning)
-            if older.model.adaptation_gmms is not None:
-                fitted = map_update(older.model.adaptation_gmms, found.stats, config.map)
+            if mixtures.adaptation_gmms is not None:
+                fitted = map_update(mixtures.adaptation_gmms, found.stats, config.map)
                 model = replace(model, adaptation_gmms=fitted)
             save_transforms(out, found.transforms)
         after = _accumulate(model, found.data, found.alignments, config, options, "adapted model")
@@ -214,8 +215,7 @@ def _open(
     model.inputs(data)  # refuses features of another front end, and those of another model
     corpus = usable_corpus(data, lang, model.pipeline, options)
     features = corpus.features.with_transforms(model.model.input_transform)
-    transform = model.model.input_transform
-    expected = model.model.gmms.dim if transform is None else transform.shape[1]
+    expected = model.model.input_dim
     found = features.pipeline.dim(features.raw_dim)
     if found != expected:
         raise ModelError(

@@ -132,22 +132,23 @@ def adapt_by_first_pass(aligner: Aligner, options: RunOptions) -> tuple[Aligner,
     inputs : AdaptedInputs
     """
     data, model, config = aligner.data, aligner.model, aligner.config
-    first = Aligner(data, model, aligner.lang, replace(config, goodness=False), aligner.features, aligner.gmms)
+    mixtures = model.mixtures
+    first = Aligner(data, model, aligner.lang, replace(config, goodness=False), aligner.features, mixtures.unadapted)
     found = options.progress(first.align_all(options.num_jobs), total=len(first.order), label="first alignment")
     paths = {one.utterance.utterance_id: one.alignment.labels for one in found if isinstance(one, AlignedUtterance)}
     weight, silence = config.adaptation.silence_weight, aligner.lang.silence_phones
     speakers = estimate_transforms(
-        model.model.gmms,
+        mixtures.gmms,
         aligner.features,
         PathPosteriors(model.transitions, paths, silence, weight),
         config.adaptation.fmllr,
-        aligner.gmms,
+        mixtures.unadapted,
         options.num_jobs,
         options.progress,
     )
     log.info("%s", speakers)
     inputs = aligner.features.with_transforms(aligner.features.transform, speakers.transforms)
-    return Aligner(data, model, aligner.lang, config, inputs, model.model.gmms), AdaptedInputs(inputs, (speakers,))
+    return Aligner(data, model, aligner.lang, config, inputs, mixtures.gmms), AdaptedInputs(inputs, (speakers,))
 
 
 def _align(aligner: Aligner, out: Path, options: RunOptions) -> StageResult:

@@ -14,8 +14,8 @@ from asrkit.core.errors import AsrkitError, ConfigError, DataError, ModelError
 from asrkit.core.jobs import chunks, map_in_order
 from asrkit.data.datadir import DataDir, Utterance
 from asrkit.features.pipeline import ModelInputs
-from asrkit.gmm.diag import DiagGmms
 from asrkit.graph.training import TrainingGraphCompiler
+from asrkit.hmm.scorer import PdfScorer
 from asrkit.hmm.segments import cut_phones, find_words
 from asrkit.hmm.viterbi import AlignConfig, NoPath
 from asrkit.hmm.viterbi import align as best_path
@@ -106,8 +106,8 @@ class Aligner:
     config : AlignStageConfig
     features : ModelInputs, optional
         The model's inputs, where they are adapted to their speakers.
-    gmms : DiagGmms, optional
-        Mixtures that go with them; by default those for inputs that are not adapted.
+    scorer : PdfScorer, optional
+        What gives their log-likelihoods; by default what the model has for inputs that are not adapted.
 
     Raises
     ------
@@ -122,13 +122,13 @@ class Aligner:
         lang: Lang,
         config: AlignStageConfig,
         features: ModelInputs | None = None,
-        gmms: DiagGmms | None = None,
+        scorer: PdfScorer | None = None,
     ) -> None:
         if any(utterance.words is None for utterance in data.utterances.values()):
             raise DataError("no transcripts", where=data.path / "text", remedy="alignment needs the file `text`")
         self.data, self.model, self.lang, self.config = data, model, lang, config
         self.features = model.inputs(data) if features is None else features
-        self.gmms = gmms or model.model.alignment_gmms or model.model.gmms
+        self.scorer = scorer or model.model.unadapted
         self.known_words = lang.known_words
         self.clock = Clock(data, model.front_end, config.boundaries)
         self._compiler = TrainingGraphCompiler(lang, model.tree, model.transitions)
@@ -166,13 +166,13 @@ class Aligner:
         word_ids, _ = self.lang.transcript_ids(words)
         graph = self._compiler.compile(word_ids)
         frames = self.features[utterance.utterance_id]
-        transitions, gmms = self.model.transitions, self.gmms
+        transitions, scorer = self.model.transitions, self.scorer
         pdf_ids, columns = transitions.pdf_columns(graph.arc_label)
         if self.config.goodness:
-            everything = gmms.loglikes(frames)
+            everything = scorer.loglikes(frames)
             loglikes = np.ascontiguousarray(everything[:, pdf_ids])
         else:
-            loglikes = gmms.loglikes(frames, pdf_ids)
+            loglikes = scorer.loglikes(frames, pdf_ids)
         found = best_path(graph, columns, self._log_probs, loglikes, self.config.search)
         if isinstance(found, NoPath):
             return Failure(utterance.utterance_id, found.reason)

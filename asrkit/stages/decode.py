@@ -15,11 +15,12 @@ from asrkit.decode.config import MAX_POSTERIOR_SCALE, SearchConfig
 from asrkit.decode.times import WordTimes, load_word_times
 from asrkit.graph.arrays import load_graph
 from asrkit.graph.directory import DIFFERENCE, check_graph_fits, load_difference, load_words
+from asrkit.hmm.scorer import PdfScorer
 from asrkit.score.sweep import Setting, read_best
 from asrkit.stages.acoustic import data_files, load_acoustic_model, model_files
 from asrkit.stages.adaptation import TRANSFORM_FILES, AdaptationConfig, is_speaker_adaptive
 from asrkit.stages.hypothesis_files import ALTERNATIVES, HYPOTHESES, TIMES, HypothesisFiles
-from asrkit.stages.loglikes import Loglikes, Scorer
+from asrkit.stages.loglikes import Loglikes
 from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_failures, run_stage
 
 if TYPE_CHECKING:
@@ -230,15 +231,15 @@ def _decode(
     ]
     lm = load_difference(graph_path)
     search_graph = SearchGraph(graph, model.transitions.tid_to_pdf, model.transitions.num_pdfs, lm)
-    scorer: Scorer = model
+    scorer: PdfScorer = model.model
     adapted: AdaptedInputs | None = None
-    if model.model.alignment_gmms is not None:
+    if model.model.is_speaker_adaptive:
         if config.adapt:
             searches = config.adapting_searches
             adapted = adapt_by_searching(model, features, search_graph, *searches, config.adaptation, options)
             features = adapted.features
         else:
-            scorer = model.model.alignment_gmms
+            scorer = model.model.unadapted
     loglikes = Loglikes(scorer, features)
     reading = lattice_reading(config, times_of)
     decoded = decode_many(search_graph, config.searches, list(features), loglikes, options.num_jobs, reading)

@@ -203,7 +203,7 @@ def _align(
     check_same_lang(seed, corpus.lang)
     data = training_data(corpus, seed.tree, seed.transitions, options.progress)
     silence, jobs, progress = corpus.lang.silence_phones, options.num_jobs, options.progress
-    found = align_adapted(seed.model, corpus.features, data, silence, alignment, adaptation, jobs, progress)
+    found = align_adapted(seed.mixtures, corpus.features, data, silence, alignment, adaptation, jobs, progress)
     save_transforms(out, found.speakers.transforms)
     adapted = corpus.features.with_transforms(corpus.features.transform, found.speakers.transforms)
     return found.alignments, adapted, _failures(found.failures)
@@ -237,7 +237,7 @@ class _ReferenceScorer:
     def acoustic_cost(self, key: str, reference: Reference) -> float:
         """Return the cost of the frames, not scaled."""
         pdf_ids, columns = self._seed.transitions.pdf_columns(reference.tids)
-        loglikes = self._seed.model.gmms.loglikes(self._inputs[key], pdf_ids)
+        loglikes = self._seed.model.loglikes(self._inputs[key], pdf_ids)
         along = loglikes[np.arange(len(reference.tids)), columns[reference.tids]]
         return -float(along.sum(dtype=np.float64))
 

@@ -4,30 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from asrkit.features.pipeline import ModelInputs
+from asrkit.hmm.scorer import PdfScorer
 
 BLOCK_FRAMES = 1024
 """Loglikes computed at once, so that an hour-long recording needs no hour-long matrix."""
-
-
-class Scorer(Protocol):
-    """Whatever gives the log-likelihood of each pdf: a model, or the mixtures of one."""
-
-    def loglikes(self, features: NDArray[np.float32], /) -> NDArray[np.float32]:
-        """Return log-likelihoods (num_frames, num_pdfs) float32, natural log, of inputs (num_frames, dim)."""
-        ...
 
 
 @dataclass(frozen=True)
 class Loglikes:
     """Computes the loglikes of an utterance, block by block."""
 
-    scorer: Scorer
+    scorer: PdfScorer
     features: ModelInputs
 
     def __call__(self, utterance_id: str) -> Iterator[NDArray[np.float32]]:

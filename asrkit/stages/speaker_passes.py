@@ -86,7 +86,7 @@ def adapt_by_searching(
     ModelError
         The model's lang directory is damaged.
     """
-    mixtures = model.model
+    mixtures = model.mixtures
     assert mixtures.alignment_gmms is not None
     lang = Lang.load(model.path / "lang", model.path / "topology.json")
     passes: list[SpeakerTransforms] = []

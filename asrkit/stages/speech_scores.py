@@ -126,7 +126,7 @@ class ModelScorer:
         self._front_end = FrontEnd(replace(model.front_end, dither=0.0))
         self._bands = FrontEnd(energy.front_end(model.front_end))
         self._pipeline, self._transform = model.pipeline, model.model.input_transform
-        self._gmms = model.model.alignment_gmms or model.model.gmms
+        self._scorer = model.model.unadapted
         inputs = model.path / INPUTS_FILE
         if inputs.exists() and "model_sha256" in read_json(inputs):
             raise ModelError(
@@ -155,7 +155,7 @@ class ModelScorer:
                 yield energy[window.first : window.last]
                 continue
             inputs = self._inputs(window, energy > 0)
-            loglikes = self._gmms.loglikes(inputs, self._pdf_ids)
+            loglikes = self._scorer.loglikes(inputs, self._pdf_ids)
             odds = log_odds(loglikes, self._num_speech, self._config.speech_prior)
             own = np.clip(odds / np.float32(self._config.scale), -1.0, 1.0)
             weight = np.float32(self._config.energy_weight)

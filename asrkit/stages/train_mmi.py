@@ -141,8 +141,9 @@ def train_mmi(
         if state is None:
             failures = {one.utterance_id: one.reason for one in denominators.failures}
             alignments = {key: reference.tids for key, reference in data.references.items()}
-            kept = seed.model.fmllr_gmms if seed.model.is_speaker_adaptive else None
-            state = EmState(0, replace(seed.model, adaptation_gmms=kept), alignments, failures, (), transforms)
+            mixtures = seed.mixtures
+            kept = mixtures.fmllr_gmms if mixtures.is_speaker_adaptive else None
+            state = EmState(0, replace(mixtures, adaptation_gmms=kept), alignments, failures, (), transforms)
         else:
             log.info("going on after iteration %d of %d", state.iteration, config.num_iters)
         state, last = _iterate(state, data, corpus, config, options, checkpoint)

@@ -128,20 +128,21 @@ def train_sat(
 def _start(older: AcousticModel, corpus: Corpus, config: SatConfig, options: RunOptions, out: Path) -> EmState:
     """Align with the earlier model, estimate the first transforms, and build the tree on adapted inputs."""
     silence, jobs, progress = corpus.lang.silence_phones, options.num_jobs, options.progress
-    if older.model.is_speaker_adaptive:
+    mixtures = older.mixtures
+    if mixtures.is_speaker_adaptive:
         check_same_lang(older, corpus.lang)
         data = training_data(corpus, older.tree, older.transitions, progress)
-        found = align_adapted(older.model, corpus.features, data, silence, config.em, config.adaptation, jobs, progress)
+        found = align_adapted(mixtures, corpus.features, data, silence, config.em, config.adaptation, jobs, progress)
         alignments, failures, speakers = found.alignments, found.failures, found.speakers
     else:
         aligned = align_corpus(older, corpus, config.em, options)
         alignments, failures = aligned.alignments, aligned.failures
         posteriors = PathPosteriors(older.transitions, alignments, silence, config.adaptation.silence_weight)
         speakers = estimate_transforms(
-            older.model.gmms, corpus.features, posteriors, config.adaptation.fmllr, None, jobs, progress
+            mixtures.gmms, corpus.features, posteriors, config.adaptation.fmllr, None, jobs, progress
         )
         log.info("%s", speakers)
-    failed = all_failures(corpus, EmState(0, older.model, failures=dict(failures)))
+    failed = all_failures(corpus, EmState(0, mixtures, failures=dict(failures)))
     check_failures(failed, corpus.num_utterances, options, corpus.data_dir.path)
     inputs = corpus.features.with_transforms(corpus.features.transform, speakers.transforms)
     state, report = start_on_new_tree(

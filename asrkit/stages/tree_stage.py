@@ -87,7 +87,7 @@ def _align_corpus(previous: AcousticModel, corpus: Corpus, config: EmConfig, opt
     check_same_lang(previous, corpus.lang)
     inputs = previous.inputs(corpus.data_dir)
     data = training_data(corpus.with_features(inputs), previous.tree, previous.transitions, options.progress)
-    model = previous.model
+    model = previous.mixtures
     if model.is_speaker_adaptive:
         silence, progress = corpus.lang.silence_phones, options.progress
         found = align_adapted(model, inputs, data, silence, config, AdaptationConfig(), options.num_jobs, progress)

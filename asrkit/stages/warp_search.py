@@ -177,7 +177,7 @@ class WarpSearch:
         self.model, self.lang, self.config, self.seed = model, lang, config, seed
         self.front_end = FrontEnd(model.front_end)
         self.pipeline = FeaturePipeline(model.pipeline)
-        self.gmms = model.model.alignment_gmms or model.model.gmms
+        self.gmms = model.mixtures.unadapted
         self.scoring = collapse(self.gmms) if config.single_gaussians else self.gmms
         self._compiler = TrainingGraphCompiler(lang, model.tree, model.transitions)
 
@@ -255,7 +255,7 @@ class WarpSearch:
     def _align(
         self, inputs: Mapping[str, FloatArray], graphs: Mapping[str, StateGraph], failures: dict[str, str]
     ) -> dict[str, PdfPosteriors]:
-        model, alignments = self.model.model, {}
+        model, alignments = self.model.mixtures, {}
         for key, graph in graphs.items():
             failures.pop(key, None)
             if key not in inputs or not np.isfinite(inputs[key]).all():

@@ -1,4 +1,4 @@
-"""Facts of a GMM-HMM directory: mixtures, inputs, transforms, context tree."""
+"""Facts of a model directory: mixtures or network, inputs, transforms, context tree."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from asrkit.core.archives import read_scp
 from asrkit.core.files import read_json
 from asrkit.features.frontend import FrontEnd
+from asrkit.gmm.model import GmmHmm
 from asrkit.hmm.tree import PDF_CLASS
 from asrkit.hmm.tree_report import AskedQuestion, TreeReport
 from asrkit.lang.langdir import Lang
@@ -24,15 +25,13 @@ PLACES = {-1: "left", 0: "centre", 1: "right"}
 def model_facts(path: Path) -> dict[str, Any]:
     """Return the facts of a finished model directory."""
     loaded = load_acoustic_model(path)
-    model, gmms = loaded.model, loaded.model.gmms
+    model = loaded.model
     lang = Lang.load(path / "lang", path / "topology.json")
-    sizes = np.diff(gmms.offsets)
     facts: dict[str, Any] = {
         "speaker_adaptive": model.is_speaker_adaptive,
-        "pdfs": gmms.num_pdfs,
-        "gaussians": gmms.num_gaussians,
-        "gaussians_of_a_pdf": {"fewest": int(sizes.min()), "mean": float(sizes.mean()), "most": int(sizes.max())},
-        "dim": gmms.dim,
+        **model.sizes(),
+        **(_mixture_facts(model) if isinstance(model, GmmHmm) else {"network": model.shape.described()}),
+        "dim": model.unadapted.dim,
         "transition_ids": loaded.transitions.num_transition_ids,
         "inputs": _input_facts(loaded),
         "tree": _tree_facts(loaded, lang),
@@ -43,6 +42,11 @@ def model_facts(path: Path) -> dict[str, Any]:
         if (path / table).exists():
             facts[name] = len(read_scp(path / table))
     return facts
+
+
+def _mixture_facts(model: GmmHmm) -> dict[str, Any]:
+    sizes = np.diff(model.gmms.offsets)
+    return {"gaussians_of_a_pdf": {"fewest": int(sizes.min()), "mean": float(sizes.mean()), "most": int(sizes.max())}}
 
 
 def _input_facts(loaded: AcousticModel) -> dict[str, Any]:
