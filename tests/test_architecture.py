@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "nnet": {"core", "data", "features", "lm", "lang", "hmm", "graph", "lattice"},
     # From sound to words in memory, for programs: it puts the rooms of the way together as the stages do with files,
     # and knows no stage.
-    "recognizer": {"core", "data", "features", "lm", "lang", "hmm", "gmm", "graph", "lattice", "decode"},
+    "recognizer": {"core", "data", "features", "lm", "lang", "hmm", "gmm", "graph", "lattice", "decode", "nnet"},
 }
 MAY_IMPORT["stages"] = {*MAY_IMPORT} - {"stages", "cli"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT}

@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "extract": ("asrkit.cli.extract", "Extract features and CMVN statistics of a data directory."),
     "vtln": ("asrkit.cli.vtln", "Find each speaker's warp factor (vocal tract length normalisation)."),
     "train-gmm": ("asrkit.cli.train_gmm", "Train a GMM-HMM acoustic model."),
+    "train-dnn": ("asrkit.cli.train_dnn", "Train a neural network as acoustic model."),
     "adapt": ("asrkit.cli.adapt", "Adapt a trained GMM-HMM to a new speaker or domain (MAP)."),
     "write-inputs": (
         "asrkit.cli.write_inputs",
@@ -63,6 +64,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "info": ("asrkit.cli.info", "Say what a file or directory is, and its main facts."),
 }
+
+
+TORCH_REMEDY = "pip install 'torch>=2.5,<2.14' --index-url https://download.pytorch.org/whl/cpu, where no GPU is used"
 
 
 class _Commands(click.Group):
@@ -107,6 +111,10 @@ class _Commands(click.Group):
             ctx.exit(1)
         except OSError as error:
             ctx.exit(_report(error, f"asrkit: {_describe(error)}"))
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            ctx.exit(_report(error, f"asrkit: networks need PyTorch, and it is not installed ({TORCH_REMEDY})"))
         except MemoryError as error:
             ctx.exit(_report(error, f"asrkit: not enough memory ({error})"))
         except Exception as error:

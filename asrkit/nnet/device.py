@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
 
 import torch
 
 from asrkit.core.errors import ConfigError
-
-Device = Literal["auto", "cpu", "cuda"]
+from asrkit.nnet.train.config import Device
 
 
 def pick_device(name: Device = "auto") -> torch.device:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from asrkit.core.config import from_mapping, to_mapping
 from asrkit.core.errors import ModelError
 from asrkit.core.streams import random_stream
-from asrkit.nnet.layers.cnn import Cnn, CnnConfig
-from asrkit.nnet.layers.mlp import Mlp, MlpConfig
+from asrkit.nnet.layers.cnn import Cnn
+from asrkit.nnet.layers.config import CnnConfig, MlpConfig
+from asrkit.nnet.layers.mlp import Mlp
 
 Network = Mlp | Cnn
 NetworkConfig = MlpConfig | CnnConfig
@@ -76,6 +77,14 @@ def torch_generator(seed: int, purpose: str, item: str = "") -> torch.Generator:
 def to_arrays(network: Network) -> dict[str, NDArray[Any]]:
     """Return name -> array of all parameters and running statistics."""
     return {name: value.detach().cpu().numpy() for name, value in network.state_dict().items()}
+
+
+def load_layers(network: Mlp, layers: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]]) -> None:
+    """Put weights (inputs, units) and biases (units,) into the first hidden layers."""
+    with torch.no_grad():
+        for linear, (weights, bias) in zip(network.linear_layers(), layers):
+            linear.weight.copy_(torch.from_numpy(np.ascontiguousarray(weights.T)))
+            linear.bias.copy_(torch.from_numpy(np.array(bias)))
 
 
 def load_arrays(network: Network, arrays: Mapping[str, NDArray[Any]], where: str) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import torch
 from torch import nn
 
 from asrkit.core.errors import ConfigError
-
-ActivationName = Literal["sigmoid", "tanh", "relu", "maxout"]
+from asrkit.nnet.layers.config import ActivationName
 
 
 class Maxout(nn.Module):

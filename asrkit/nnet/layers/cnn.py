@@ -2,52 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import torch
 from torch import nn
 
 from asrkit.core.errors import ConfigError
 from asrkit.nnet.layers.activation import activation, initialise
-from asrkit.nnet.layers.mlp import Mlp, MlpConfig
-
-
-@dataclass(frozen=True)
-class CnnConfig:
-    """Shape of a convolutional network: convolutions, each with pooling along frequency, below a perceptron.
-
-    Attributes
-    ----------
-    maps : tuple of int
-        Feature maps of each convolution.
-    time_frames, bands : int
-        Extent of every filter: frames, and neighbouring bands.
-    pool : tuple of int
-        Neighbouring bands of which each convolution keeps the largest response; no overlap.
-    channels : int
-        Feature vectors of equal dimension that a frame consists of: 3 for features with their first and second
-        derivatives.
-    mlp : MlpConfig
-        What stands above; its ``activation`` is that of the maps as well.
-    """
-
-    maps: tuple[int, ...] = (64, 64)
-    time_frames: int = 5
-    bands: int = 5
-    pool: tuple[int, ...] = (3, 1)
-    channels: int = 3
-    mlp: MlpConfig = field(default_factory=lambda: MlpConfig(layers=2, activation="relu"))
-
-    def __post_init__(self) -> None:
-        for name in ("time_frames", "bands", "channels"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}, expected 1 or more")
-        if not self.maps or min((*self.maps, *self.pool), default=0) < 1 or len(self.maps) != len(self.pool):
-            raise ConfigError(
-                f"maps {list(self.maps)} and pool {list(self.pool)}, expected as many positive numbers in either"
-            )
-        if self.mlp.activation == "maxout":
-            raise ConfigError("mlp.activation is 'maxout', convolutions here have 'sigmoid', 'tanh' or 'relu'")
+from asrkit.nnet.layers.config import CnnConfig
+from asrkit.nnet.layers.mlp import Mlp
 
 
 class Cnn(nn.Module):

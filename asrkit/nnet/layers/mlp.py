@@ -2,56 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import nn
 
-from asrkit.core.errors import ConfigError
-from asrkit.nnet.layers.activation import ActivationName, activation, initialise
-
-
-@dataclass(frozen=True)
-class MlpConfig:
-    """Shape of a multi-layer perceptron.
-
-    Attributes
-    ----------
-    layers : int
-        Hidden layers; 0 is a linear classifier.
-    units : int
-        Of each.
-    activation : {'sigmoid', 'tanh', 'relu', 'maxout'}
-        Of their units.
-    maxout_pieces : int
-        Sums that each maxout unit takes the largest of.
-    bottleneck : int
-        Units of one more layer, linear and narrow, before the last hidden layer; 0: none.
-    dropout, input_dropout : float
-        Share of hidden units, or of inputs, that training leaves out at random; the others are scaled up to make up
-        for them (Srivastava et al. 2014).
-    batch_norm : bool
-        Normalise each sum over the minibatch, before the activation (Ioffe & Szegedy 2015).
-    """
-
-    layers: int = 4
-    units: int = 512
-    activation: ActivationName = "sigmoid"
-    maxout_pieces: int = 2
-    bottleneck: int = 0
-    dropout: float = 0.0
-    input_dropout: float = 0.0
-    batch_norm: bool = False
-
-    def __post_init__(self) -> None:
-        for name, least in (("layers", 0), ("units", 1), ("maxout_pieces", 2), ("bottleneck", 0)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name} is {getattr(self, name)}, expected {least} or more")
-        for name in ("dropout", "input_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}, expected 0 to below 1")
-        if self.bottleneck and not self.layers:
-            raise ConfigError("bottleneck needs a hidden layer", remedy="set layers to 1 or more")
+from asrkit.nnet.layers.activation import activation, initialise
+from asrkit.nnet.layers.config import ActivationName, MlpConfig
 
 
 class Mlp(nn.Module):

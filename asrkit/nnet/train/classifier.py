@@ -7,56 +7,30 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional
 
-from asrkit.core.errors import ConfigError, DataError
+from asrkit.core.errors import DataError
 from asrkit.core.progress import Progress, silent
 from asrkit.core.streams import random_stream
-from asrkit.nnet.device import Device, pick_device, torch_threads
+from asrkit.nnet.device import pick_device, torch_threads
 from asrkit.nnet.network import Network, load_arrays, to_arrays
 from asrkit.nnet.train.checkpoint import CheckpointStore, Snapshot
-from asrkit.nnet.train.frames import Frames, FramesConfig
-from asrkit.nnet.train.newbob import Newbob, NewbobConfig
-from asrkit.nnet.train.optimiser import Optimiser, OptimiserConfig
+from asrkit.nnet.train.config import ClassifierConfig
+from asrkit.nnet.train.frames import Frames
+from asrkit.nnet.train.newbob import Newbob
+from asrkit.nnet.train.optimiser import Optimiser
 
 log = logging.getLogger("asrkit")
 
 EVALUATION_BATCH = 2048
 BEST, NOW = "best.", "now."
 NETWORK, OPTIMISER = "network.", "optimiser."
-
-
-@dataclass(frozen=True)
-class ClassifierConfig:
-    """How a network is trained.
-
-    Attributes
-    ----------
-    optimiser : OptimiserConfig
-    newbob : NewbobConfig
-    frames : FramesConfig
-    device : {'auto', 'cpu', 'cuda'}
-    threads : int
-        That a product is shared by on a CPU; another number may change its last bit.
-    precision : {'float32', 'tf32', 'bfloat16'}
-        Of products on a GPU; weights and sums are float32.
-    """
-
-    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
-    newbob: NewbobConfig = field(default_factory=NewbobConfig)
-    frames: FramesConfig = field(default_factory=FramesConfig)
-    device: Device = "auto"
-    threads: int = 2
-    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
-
-    def __post_init__(self) -> None:
-        if self.threads < 1:
-            raise ConfigError(f"threads is {self.threads}, expected 1 or more")
 
 
 @dataclass(frozen=True)
@@ -133,6 +107,7 @@ def train_classifier(
     seed: int = 0,
     store: CheckpointStore | None = None,
     progress: Progress = silent,
+    class_weights: NDArray[np.float32] | None = None,
 ) -> tuple[EpochReport, ...]:
     """Train until the schedule stops; the network ends with the weights of the least held-out loss.
 
@@ -147,6 +122,8 @@ def train_classifier(
         Of the order of frames and of dropout.
     store : CheckpointStore, optional
         Where snapshots are kept; from one that is there the training goes on.
+    class_weights : (num_outputs,) float32, optional
+        What a frame of each class weighs in the loss that is trained on; the losses reported are not weighted.
 
     Returns
     -------
@@ -158,7 +135,7 @@ def train_classifier(
         The held-out loss is not finite to begin with.
     """
     with torch_threads(config.threads), _precision(config.precision):
-        run = _Run(network.to(pick_device(config.device)), training, heldout, config, seed)
+        run = _Run(network.to(pick_device(config.device)), training, heldout, config, seed, class_weights)
         found = None if store is None else store.load()
         if found is None:
             run.begin()
@@ -194,10 +171,18 @@ class _Run:
     """A training under way."""
 
     def __init__(
-        self, network: Network, training: Frames, heldout: Frames, config: ClassifierConfig, seed: int
+        self,
+        network: Network,
+        training: Frames,
+        heldout: Frames,
+        config: ClassifierConfig,
+        seed: int,
+        class_weights: NDArray[np.float32] | None,
     ) -> None:
         self.network, self.training, self.heldout, self.config, self.seed = network, training, heldout, config, seed
         self.optimiser = Optimiser(network.parameters(), config.optimiser, config.frames.batch_size)
+        self.device = next(network.parameters()).device
+        self.weights = None if class_weights is None else torch.from_numpy(class_weights).to(self.device)
         self.reports: list[EpochReport] = []
         self.tally = Tally()
         self.next_chunk = 0
@@ -250,16 +235,17 @@ class _Run:
     def _train(self, minibatches: Iterator[Any], epoch: int, chunk: int) -> Tally:
         self.network.train()
         torch.manual_seed(int(random_stream(self.seed, "dropout", f"{epoch} {chunk}").integers(1 << 62)))
-        loss = torch.zeros((), dtype=torch.float64, device=next(self.network.parameters()).device)
-        correct = torch.zeros((), dtype=torch.int64, device=loss.device)
+        loss = torch.zeros((), dtype=torch.float64, device=self.device)
+        correct = torch.zeros((), dtype=torch.int64, device=self.device)
         frames = 0
         for batch in minibatches:
-            with torch.autocast(loss.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
                 scores = self.network(batch.inputs)
-            total = functional.cross_entropy(scores.float(), batch.targets, reduction="sum")
-            (total / self.config.frames.batch_size).backward()
+            losses = functional.cross_entropy(scores.float(), batch.targets, reduction="none")
+            weighted = losses if self.weights is None else losses * self.weights[batch.targets]
+            (weighted.sum() / self.config.frames.batch_size).backward()
             self.optimiser.step()
-            loss += total.detach()
+            loss += losses.detach().sum()
             correct += (scores.detach().argmax(dim=1) == batch.targets).sum()
             frames += len(batch.targets)
         return Tally(frames, float(loss), int(correct))

@@ -17,32 +17,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from asrkit.core.errors import ConfigError, DataError
+from asrkit.core.errors import DataError
 from asrkit.core.streams import random_stream
 from asrkit.nnet.normalisation import InputNormalisation
+from asrkit.nnet.train.config import FramesConfig
 
 Keys = Sequence[str]
-
-
-@dataclass(frozen=True)
-class FramesConfig:
-    """How frames are drawn.
-
-    Attributes
-    ----------
-    batch_size : int
-        Frames of a minibatch. The minibatches of a chunk are of equal size to within one frame, at most this.
-    buffer_frames : int
-        Frames of a chunk; two of them are in memory, not spliced.
-    """
-
-    batch_size: int = 256
-    buffer_frames: int = 200_000
-
-    def __post_init__(self) -> None:
-        for name in ("batch_size", "buffer_frames"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}, expected 1 or more")
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,59 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from asrkit.core.errors import ConfigError
-
-RATES = {"sgd": 0.008, "adam": 0.001}
-
-
-@dataclass(frozen=True)
-class OptimiserConfig:
-    """How weights follow gradients.
-
-    Attributes
-    ----------
-    kind : {'sgd', 'adam'}
-    learning_rate : float or None
-        For ``sgd`` the step along the gradient of a single frame, as in Kaldi's nnet1: a minibatch of B frames moves
-        the weights by B times its mean gradient times this. For ``adam`` the step of Kingma & Ba 2015. None: 0.008
-        for ``sgd``, which suits sigmoid units (a tenth of it suits rectifiers), 0.001 for ``adam``.
-    momentum : float
-        For ``sgd``: share of the last step that is taken again.
-    l2 : float
-        Half the penalty on the squares of all weights and biases, for each frame.
-    max_norm : float
-        Largest length of the weights into a unit; 0: none (Srivastava et al. 2014).
-    clip : float
-        Largest length of a minibatch's mean gradient; 0: none.
-    """
-
-    kind: Literal["sgd", "adam"] = "sgd"
-    learning_rate: float | None = None
-    momentum: float = 0.0
-    l2: float = 0.0
-    max_norm: float = 0.0
-    clip: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.rate < float("inf"):
-            raise ConfigError(f"learning_rate is {self.learning_rate}, expected a positive number")
-        if not 0 <= self.momentum < 1:
-            raise ConfigError(f"momentum is {self.momentum}, expected 0 to below 1")
-        for name in ("l2", "max_norm", "clip"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ConfigError(f"{name} is {getattr(self, name)}, expected 0 or a positive number")
-
-    @property
-    def rate(self) -> float:
-        """The learning rate, also where none was given."""
-        return RATES[self.kind] if self.learning_rate is None else self.learning_rate
+from asrkit.nnet.train.config import OptimiserConfig
 
 
 class Optimiser:

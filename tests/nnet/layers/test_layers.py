@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from asrkit.core.errors import ConfigError, ModelError
-from asrkit.nnet.layers.cnn import CnnConfig
-from asrkit.nnet.layers.mlp import Mlp, MlpConfig
+from asrkit.nnet.layers.config import CnnConfig, MlpConfig
+from asrkit.nnet.layers.mlp import Mlp
 from asrkit.nnet.network import NetworkConfig, NetworkShape, load_arrays, to_arrays
 
 FUNCTIONS = {

@@ -10,14 +10,14 @@ import torch
 from torch.nn import functional
 
 from asrkit.core.errors import DataError
-from asrkit.nnet.layers.mlp import MlpConfig
+from asrkit.nnet.layers.config import MlpConfig
 from asrkit.nnet.network import Network, NetworkShape, to_arrays
 from asrkit.nnet.normalisation import InputNormalisation
 from asrkit.nnet.train.checkpoint import CheckpointStore, Snapshot
-from asrkit.nnet.train.classifier import ClassifierConfig, EpochReport, evaluate, train_classifier
-from asrkit.nnet.train.frames import Frames, FramesConfig
+from asrkit.nnet.train.classifier import EpochReport, evaluate, train_classifier
+from asrkit.nnet.train.config import ClassifierConfig, FramesConfig, OptimiserConfig
+from asrkit.nnet.train.frames import Frames
 from asrkit.nnet.train.newbob import NewbobConfig
-from asrkit.nnet.train.optimiser import OptimiserConfig
 
 SHAPE = NetworkShape(MlpConfig(1, 16, "tanh", dropout=0.1), 2 * 3, 3, 4)
 CONFIG = ClassifierConfig(

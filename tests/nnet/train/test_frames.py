@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from asrkit.core.errors import ConfigError, DataError
 from asrkit.features.splice import splice
 from asrkit.nnet.normalisation import InputNormalisation
-from asrkit.nnet.train.frames import Chunk, Frames, FramesConfig
+from asrkit.nnet.train.config import FramesConfig
+from asrkit.nnet.train.frames import Chunk, Frames
 
 DIM, LEFT, RIGHT = 3, 2, 1
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from asrkit.core.errors import ConfigError
-from asrkit.nnet.train.optimiser import Optimiser, OptimiserConfig
+from asrkit.nnet.train.config import OptimiserConfig
+from asrkit.nnet.train.optimiser import Optimiser
 
 BATCH = 8
 

@@ -1,0 +1,63 @@
+"""Configuration of `asrkit train-dnn`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from asrkit.core.errors import ConfigError
+from asrkit.features.pipeline import PipelineConfig
+from asrkit.nnet.layers.config import CnnConfig, MlpConfig
+from asrkit.nnet.train.config import ClassifierConfig
+
+Targets = Literal["tied", "mono"]
+
+
+@dataclass(frozen=True)
+class DnnConfig:
+    """What the trainings of all networks have in common.
+
+    Attributes
+    ----------
+    pipeline : PipelineConfig
+        What is done to features; its splicing is the window that the network sees. With a stack to begin with, the
+        stack's own is used.
+    training : ClassifierConfig
+    targets : {'tied', 'mono'}
+        Classes: the pdfs of the alignment's tree, or (as in Hinton et al. 2012) the states of its monophones.
+    heldout_share : float
+        Share of the utterances, by whole speakers, that decide the schedule and are not trained on.
+    prior_smoothing : float
+        Frames added to the count of each class where priors are made of counts.
+    balance : float
+        Frames of a class weigh (its prior)^-balance in the loss, 1 on average: 0 all the same, 1 all classes.
+    """
+
+    pipeline: PipelineConfig = field(default_factory=lambda: PipelineConfig(splice_left=5, splice_right=5))
+    training: ClassifierConfig = field(default_factory=ClassifierConfig)
+    targets: Targets = "tied"
+    heldout_share: float = 0.1
+    prior_smoothing: float = 1.0
+    balance: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.heldout_share < 1:
+            raise ConfigError(f"heldout_share is {self.heldout_share}, expected a number between 0 and 1")
+        if not 0 < self.prior_smoothing < float("inf"):
+            raise ConfigError(f"prior_smoothing is {self.prior_smoothing}, expected a positive number")
+        if not 0 <= self.balance <= 1:
+            raise ConfigError(f"balance is {self.balance}, expected 0 to 1")
+
+
+@dataclass(frozen=True)
+class MlpStageConfig(DnnConfig):
+    """Configuration of `asrkit train-dnn mlp`; ``network`` is the shape of the perceptron."""
+
+    network: MlpConfig = field(default_factory=MlpConfig)
+
+
+@dataclass(frozen=True)
+class CnnStageConfig(DnnConfig):
+    """Configuration of `asrkit train-dnn cnn`; ``network`` is the shape of the convolutional network."""
+
+    network: CnnConfig = field(default_factory=CnnConfig)
