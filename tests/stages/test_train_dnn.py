@@ -1,0 +1,210 @@
+"""`asrkit train-dnn` on features drawn from a planted model: the network aligns and decodes like any other model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from asrkit.cli.main import main
+from asrkit.core.archives import ArchiveReader, ArchiveWriter
+from asrkit.core.errors import DataError
+from asrkit.core.files import read_json
+from asrkit.data.datadir import DataDir, Utterance
+from asrkit.nnet.acoustic import NnetHmm
+from asrkit.nnet.network import to_arrays
+from asrkit.nnet.normalisation import InputNormalisation
+from asrkit.nnet.stack import Stack, StackLayer
+from asrkit.stages.acoustic import load_acoustic_model
+from asrkit.stages.frame_targets import hold_out, open_targets
+from tests.stages.test_train_mono import make_world
+from tests.stages.test_train_mono import run as train_mono
+
+SETTINGS = [
+    *("--set", "pipeline.cmvn=none", "--set", "pipeline.delta_order=0", "--set", "pipeline.splice_left=2"),
+    *("--set", "pipeline.splice_right=1", "--set", "training.threads=1", "--set", "training.frames.batch_size=32"),
+    *("--set", "training.optimiser.kind=adam", "--set", "training.optimiser.learning_rate=0.005"),
+    *("--set", "training.newbob.max_epochs=12", "--max-failed", "0.2"),
+]
+MLP = [*SETTINGS, "--set", "network.layers=2", "--set", "network.units=24", "--set", "network.activation=tanh"]
+CNN = [
+    *SETTINGS,
+    *("--set", "network.channels=1", "--set", "network.maps=[8]", "--set", "network.pool=[1]"),
+    *("--set", "network.bands=2", "--set", "network.time_frames=2", "--set", "network.mlp.units=24"),
+]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A world with monophones and two networks; tests only read it."""
+    root = make_world(tmp_path_factory.mktemp("world"), num_utterances=60)
+    train_mono(root)
+    for kind, settings in (("mlp", MLP), ("cnn", CNN)):
+        result = train(root, kind, *settings)
+        assert result.exit_code == 0, result.output
+    write_arpa(root / "lm.arpa")
+    return root
+
+
+def train(root: Path, kind: str, *arguments: str, data: str = "data", out: str | None = None) -> Result:
+    paths = [str(root / name) for name in (data, "mono", out or kind)]
+    return CliRunner().invoke(main, ["train-dnn", kind, *paths, *arguments])
+
+
+def invoke(*arguments: object) -> Result:
+    result = CliRunner().invoke(main, [*map(str, arguments)])
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def write_arpa(path: Path) -> None:
+    words = ["</s>", "pa", "tu", "at", "up", "a"]
+    lines = ["\\data\\", f"ngram 1={len(words) + 1}", "", "\\1-grams:", "-99 <s>"]
+    path.write_text("\n".join([*lines, *(f"-0.8 {word}" for word in words), "", "\\end\\", ""]))
+
+
+@pytest.mark.parametrize("kind", ["mlp", "cnn"])
+def test_the_network_aligns_as_the_mixtures_do(world: Path, tmp_path: Path, kind: str) -> None:
+    invoke("align", world / "data", world / kind, tmp_path / "ali", "--max-failed", "0.2")
+    found, expected = ArchiveReader(tmp_path / "ali/ali.scp"), ArchiveReader(world / "mono/ali.scp")
+    transitions = load_acoustic_model(world / "mono").transitions
+    same = np.concatenate(
+        [transitions.tid_to_pdf[found[key]] == transitions.tid_to_pdf[expected[key]] for key in expected]
+    )
+    assert same.mean() > 0.95
+
+
+@pytest.mark.parametrize("kind", ["mlp", "cnn"])
+def test_the_network_decodes_what_was_said(world: Path, tmp_path: Path, kind: str) -> None:
+    invoke("make-graph", world / "lang", world / "lm.arpa", world / kind, tmp_path / "graph")
+    invoke("decode", tmp_path / "graph", world / kind, world / "data", tmp_path / "dec", "--set", "lm_weights=[2]")
+    said = {key: utterance.words for key, utterance in DataDir.load(world / "data").utterances.items()}
+    found = dict(line.split(maxsplit=1) for line in (tmp_path / "dec/hyp.txt").read_text().splitlines() if " " in line)
+    right = sum(tuple(found.get(key, "").split()) == words for key, words in said.items())
+    assert right >= 0.9 * len(said)
+
+
+def test_loglikes_are_posteriors_over_priors(world: Path) -> None:
+    model = load_acoustic_model(world / "mlp")
+    network = model.model
+    assert isinstance(network, NnetHmm)
+    inputs = model.inputs(DataDir.load(world / "data"))["u07"]
+    posteriors = np.exp(network.log_posteriors(inputs).astype(np.float64))
+    np.testing.assert_allclose(posteriors.sum(axis=1), 1.0, rtol=1e-5)
+    counts = np.zeros(network.tree.num_pdfs)
+    for tids in ArchiveReader(world / "mono/ali.scp").values():
+        counts += np.bincount(network.transitions.tid_to_pdf[np.asarray(tids)], minlength=len(counts))
+    priors = (counts + 1) / (counts + 1).sum()
+    np.testing.assert_allclose(network.loglikes(inputs), np.log(posteriors / priors), rtol=1e-3, atol=1e-3)
+    columns = np.array([3, 1], dtype=np.int32)
+    np.testing.assert_array_equal(network.loglikes(inputs, columns), network.loglikes(inputs)[:, columns])
+    with pytest.raises(DataError, match="the network takes 16 columns"):
+        network.loglikes(inputs[:, :-1])
+
+
+def test_epochs_are_reported_and_a_second_run_does_nothing(world: Path) -> None:
+    epochs = read_json(world / "mlp/epochs.json")
+    assert epochs[-1]["heldout_accuracy"] > 0.9
+    assert epochs[0]["heldout_loss"] > epochs[-1]["heldout_loss"]
+    assert not (world / "mlp/checkpoint.safetensors").exists()
+    again = train(world, "mlp", *MLP, "--json")
+    assert json.loads(again.stdout)["skipped"]
+    assert "network" in invoke("info", world / "mlp", "--json").stdout
+
+
+def test_targets_may_be_the_states_of_monophones(world: Path, tmp_path: Path) -> None:
+    """Which are the very pdfs here, as the alignment is one of monophones."""
+    data = DataDir.load(world / "data")
+    model = load_acoustic_model(world / "mono")
+    features = data.features()
+    tied, mono = (
+        open_targets(data, features, world / "mono", model.tree, model.transitions, kind) for kind in ("tied", "mono")
+    )
+    assert mono.tree.num_pdfs == tied.tree.num_pdfs
+    for key in tied.num_frames:
+        np.testing.assert_array_equal(tied.targets[key], mono.targets[key])
+    assert mono.counts().sum() == sum(mono.num_frames.values())
+
+
+def test_held_out_are_whole_speakers() -> None:
+    utterances = {f"u{i}": Utterance(f"u{i}", f"u{i}", f"s{i % 5}") for i in range(50)}
+    data = DataDir(Path("data"), utterances, {})
+    training, heldout = hold_out(data, list(utterances), 0.15, seed=1)
+    assert sorted([*training, *heldout]) == sorted(utterances)
+    speakers = {utterances[key].speaker for key in heldout}
+    assert len(speakers) == 1
+    assert not speakers & {utterances[key].speaker for key in training}
+    assert len({tuple(hold_out(data, list(utterances), 0.15, seed)[1]) for seed in range(8)}) > 1
+    alone = DataDir(Path("data"), {key: Utterance(key, key, "s") for key in utterances}, {})
+    training, heldout = hold_out(alone, list(utterances), 0.1, seed=1)
+    assert (len(training), len(heldout)) == (45, 5)
+    with pytest.raises(DataError, match="one is held out"):
+        hold_out(alone, ["u1"], 0.1, seed=1)
+
+
+def stack_of(world: Path, units: int = 24, dim: int = 4) -> Stack:
+    rng = np.random.default_rng(0)
+    model = load_acoustic_model(world / "mlp")
+    parameters = {
+        "weights": rng.normal(0, 0.1, (4 * dim, units)).astype(np.float32),
+        "visible_bias": np.zeros(4 * dim, np.float32),
+        "hidden_bias": rng.normal(0, 0.1, units).astype(np.float32),
+    }
+    normalisation = InputNormalisation(np.full(dim, 0.5, np.float32), np.full(dim, 0.25, np.float32))
+    layer = StackLayer("autoencoder", "gaussian", "tanh", parameters)
+    return Stack(model.front_end, model.pipeline, normalisation, (layer,))
+
+
+def test_a_stack_gives_the_first_layers_and_the_normalisation(world: Path, tmp_path: Path) -> None:
+    """With steps too small to move a weight, what comes out is what went in."""
+    stack = stack_of(world)
+    stack.save(tmp_path / "stack")
+    frozen = ["--set", "training.optimiser.learning_rate=1e-12", "--set", "training.newbob.max_epochs=1"]
+    result = train(world, "mlp", *MLP, *frozen, "--init", str(tmp_path / "stack"), out=str(tmp_path / "out"))
+    assert result.exit_code == 0, result.output
+    model = NnetHmm.load(tmp_path / "out")
+    arrays = to_arrays(model.network)
+    np.testing.assert_allclose(arrays["hidden.0.0.weight"], stack.layers[0].weights.T, atol=1e-6)
+    np.testing.assert_allclose(arrays["hidden.0.0.bias"], stack.layers[0].bias, atol=1e-6)
+    np.testing.assert_array_equal(model.normalisation.shift, stack.normalisation.shift)
+    assert load_acoustic_model(tmp_path / "out").pipeline == stack.pipeline
+
+
+def test_a_stack_that_does_not_fit_is_refused(world: Path, tmp_path: Path) -> None:
+    stack_of(world, units=20).save(tmp_path / "stack")
+    stack = ["--init", str(tmp_path / "stack")]
+    refused = train(world, "mlp", *MLP, *stack, out=str(tmp_path / "out"))
+    assert refused.exit_code == 1
+    assert "the stack has 1 layers, of 20 tanh units; the network 2, of 24 tanh" in refused.stderr
+    other = train(world, "mlp", *MLP, "--set", "pipeline.splice_left=3", *stack, out=str(tmp_path / "out"))
+    assert "pipeline is not that of the stack" in other.stderr
+
+
+def test_what_does_not_belong_together_is_refused(world: Path, tmp_path: Path) -> None:
+    bands = train(world, "cnn", *CNN, "--set", "network.channels=3", out=str(tmp_path / "out"))
+    assert bands.exit_code == 1
+    assert "set channels to 1 + delta_order" in bands.stderr
+    absent = CliRunner().invoke(main, ["train-dnn", "mlp", *(str(world / name) for name in ("data", "lang", "x"))])
+    assert absent.exit_code == 1
+    assert "not a finished model directory" in absent.stderr
+    shutil.copytree(world / "data", tmp_path / "data")
+    with ArchiveWriter(tmp_path / "data", "feats") as writer:
+        for number, (key, value) in enumerate(ArchiveReader(world / "data/feats.scp").items()):
+            writer.write(key, np.array(value)[: -1 if number < 3 else None])
+    few = train(world, "mlp", *MLP, data=str(tmp_path / "data"), out=str(tmp_path / "few"))
+    assert few.exit_code == 0, few.output
+    assert "3 utterances" in few.output or "failed" in few.output
+    strict = train(world, "mlp", *MLP, "--max-failed", "0.01", data=str(tmp_path / "data"), out=str(tmp_path / "out"))
+    assert strict.exit_code == 3
+    assert "frames of features and" in strict.stderr
+
+
+def test_what_needs_mixtures_refuses_a_network(world: Path, tmp_path: Path) -> None:
+    paths = [str(world / "data"), str(world / "lang"), str(world / "mlp"), str(tmp_path / "out")]
+    refused = CliRunner().invoke(main, ["train-gmm", "deltas", *paths, "--set", "pipeline.cmvn=none"])
+    assert refused.exit_code == 1
+    assert "the model is a network, and this needs one of Gaussian mixtures" in refused.stderr
