@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -91,6 +92,44 @@ class NnetHmm:
     def _spliced(self) -> InputNormalisation:
         return self.normalisation.spliced(self.shape.width)
 
+    def outputs_of(self, num_layers: int, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what the first ``num_layers`` hidden layers make of inputs, (num_frames, units) float32.
+
+        A bottleneck counts as a layer, the convolutions below a perceptron do not.
+
+        Parameters
+        ----------
+        num_layers : int
+            1 to the network's number.
+        features : (num_frames, input_dim) float32
+            Spliced, not normalised.
+
+        Raises
+        ------
+        DataError
+            Another dimension.
+        ModelError
+            The network has fewer layers.
+        """
+        self.layer_dim(num_layers)
+        return self._computed(features, lambda inputs: self.network.outputs_of(num_layers, inputs))
+
+    def layer_dim(self, number: int) -> int:
+        """Return the units of a hidden layer, counted from 1; one that is not there is a :class:`ModelError`."""
+        units = self.network.perceptron.layer_units
+        if not 1 <= number <= len(units):
+            raise ModelError(f"layer {number} of a network with {len(units)} hidden layers")
+        return units[number - 1]
+
+    def _computed(
+        self, features: NDArray[np.float32], function: Callable[[torch.Tensor], torch.Tensor]
+    ) -> NDArray[np.float32]:
+        if features.ndim != 2 or features.shape[1] != self.input_dim:
+            raise DataError(f"inputs of shape {features.shape}, the network takes {self.input_dim} columns")
+        with torch.inference_mode(), torch_threads(1):
+            result: NDArray[np.float32] = function(torch.from_numpy(self._spliced.apply(features))).numpy()
+        return result
+
     def log_posteriors(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the natural log of the probability of each pdf, (num_frames, num_pdfs) float32.
 
@@ -104,12 +143,7 @@ class NnetHmm:
         DataError
             Another dimension.
         """
-        if features.ndim != 2 or features.shape[1] != self.input_dim:
-            raise DataError(f"inputs of shape {features.shape}, the network takes {self.input_dim} columns")
-        with torch.inference_mode(), torch_threads(1):
-            inputs = torch.from_numpy(self._spliced.apply(features))
-            result: NDArray[np.float32] = torch.log_softmax(self.network(inputs), dim=1).numpy()
-        return result
+        return self._computed(features, lambda inputs: torch.log_softmax(self.network(inputs), dim=1))
 
     def loglikes(self, features: NDArray[np.float32], pdf_ids: NDArray[np.int32] | None = None) -> NDArray[np.float32]:
         """Return log posterior less log prior, (num_frames, num_pdfs) float32: a likelihood but for p(features).

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +20,27 @@ from asrkit.data.subset import write_subset
 from asrkit.data.tables import SPECS
 from asrkit.features.cmvn import CmvnStats
 from asrkit.features.pipeline import ModelInputs
+from asrkit.gmm.model import GmmHmm
 from asrkit.gmm.training import NOT_FINITE
-from asrkit.stages.acoustic import INPUTS_FILE, copy_file, data_files, load_acoustic_model, model_files
+from asrkit.stages.acoustic import INPUTS_FILE, AcousticModel, copy_file, data_files, load_acoustic_model, model_files
 from asrkit.stages.adaptation import TRANSFORM_FILES
 from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_failures, run_stage
 
+if TYPE_CHECKING:
+    from asrkit.nnet.acoustic import NnetHmm
+
 
 def write_inputs(
-    data_path: Path, model_path: Path, out: Path, options: RunOptions, transforms: Path | None = None
+    data_path: Path,
+    model_path: Path,
+    out: Path,
+    options: RunOptions,
+    transforms: Path | None = None,
+    layer: int | None = None,
 ) -> StageReport:
     """Write a data directory whose features are a model's inputs (Kaldi's steps/nnet/make_fmllr_feats.sh).
+
+    Or, of a network, the outputs of a layer: bottleneck features (its make_bn_feats.sh).
 
     Parameters
     ----------
@@ -42,6 +54,8 @@ def write_inputs(
     transforms : Path, optional
         Directory with ``trans.scp``, the fMLLR transforms by speaker: that of a speaker-adaptive training, or of
         `asrkit decode` or `asrkit align` with such a model. A speaker-adaptive model needs it.
+    layer : int, optional
+        Of a network: write what its first so many hidden layers make of the inputs; a bottleneck is one of them.
 
     Raises
     ------
@@ -70,16 +84,76 @@ def write_inputs(
                 where=model_path,
                 remedy="--transforms DIR: the model's own for its training data, or those of a decode directory",
             )
-        num_frames, failures = _write(features, out, options, data_path)
+        layers = None if layer is None else _layers(model, layer)
+        num_frames, failures = _write(_Written(features, layers), out, options, data_path)
         write_subset(data, num_frames.keys(), out, without=made)
         copy_file(data_path / "frontend.json", out / "frontend.json")
         digest = hashlib.sha256((model_path / "model.safetensors").read_bytes()).hexdigest()
-        write_json(out / INPUTS_FILE, {"model_sha256": digest, "dim": features.dim, "fmllr": transforms is not None})
-        figures = {"utterances": len(num_frames), "frames": sum(num_frames.values()), "dim": features.dim}
+        dim = features.dim if layers is None else layers.dim
+        described = {"model_sha256": digest, "dim": dim, "fmllr": transforms is not None}
+        write_json(out / INPUTS_FILE, described if layer is None else {**described, "layer": layer})
+        figures = {"utterances": len(num_frames), "frames": sum(num_frames.values()), "dim": dim}
         return StageResult(figures, tuple(failures))
 
     outputs = [*(out / name for name in tables), *(out / name for name in made)]
-    return run_stage("write-inputs", out, inputs, None, outputs, options, body, uses_seed=False)
+    return run_stage("write-inputs", out, inputs, _Choice(layer), outputs, options, body, uses_seed=False)
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What of the model is written, for the record."""
+
+    layer: int | None
+
+
+@dataclass(frozen=True)
+class _Layers:
+    """The first layers of a network."""
+
+    network: NnetHmm
+    number: int
+
+    @property
+    def dim(self) -> int:
+        return self.network.layer_dim(self.number)
+
+    def __call__(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self.network.outputs_of(self.number, inputs)
+
+
+def _layers(model: AcousticModel, number: int) -> _Layers:
+    if isinstance(model.model, GmmHmm):
+        raise ModelError(
+            "a layer is asked for, and the model is made of Gaussian mixtures",
+            where=model.path,
+            remedy="leave out --layer, or give a network",
+        )
+    layers = _Layers(model.model, number)
+    _ = layers.dim  # refuses a layer that is not there
+    return layers
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What is written of each utterance: the model's inputs, or what its first layers make of them."""
+
+    features: ModelInputs
+    layers: _Layers | None
+
+    @property
+    def dim(self) -> int:
+        return self.features.dim if self.layers is None else self.layers.dim
+
+    def __call__(self, key: str) -> NDArray[np.float32] | Failure:
+        try:
+            value = self.features[key]
+            if self.layers is not None and len(value):
+                value = self.layers(value)
+        except AsrkitError as error:
+            return Failure(key, str(error))
+        if not len(value):
+            return Failure(key, "no frames")
+        return value if np.isfinite(value).all() else Failure(key, NOT_FINITE)
 
 
 def _checked(
@@ -96,12 +170,13 @@ def _checked(
     return found
 
 
-def _write(features: ModelInputs, out: Path, options: RunOptions, where: Path) -> tuple[dict[str, int], list[Failure]]:
-    """Write the inputs and their statistics; return utterance_id -> frames, and the utterances that have none."""
+def _write(written: _Written, out: Path, options: RunOptions, where: Path) -> tuple[dict[str, int], list[Failure]]:
+    """Write the features and their statistics; return utterance_id -> frames, and the utterances that have none."""
+    features = written.features
     stats: dict[str, CmvnStats] = {}
     num_frames: dict[str, int] = {}
     failures: list[Failure] = []
-    values = map_in_order(functools.partial(_compute, features), list(features), options.num_jobs, kind="threads")
+    values = map_in_order(written, list(features), options.num_jobs, kind="threads")
     with ArchiveWriter(out, "feats") as writer:
         for key, value in zip(features, options.progress(values, total=len(features), label="inputs")):
             if isinstance(value, Failure):
@@ -109,7 +184,7 @@ def _write(features: ModelInputs, out: Path, options: RunOptions, where: Path) -
                 continue
             writer.write(key, value)
             speaker = features.speaker_of(key)
-            stats[speaker] = stats.get(speaker, CmvnStats.zero(features.dim)) + CmvnStats.of(value)
+            stats[speaker] = stats.get(speaker, CmvnStats.zero(written.dim)) + CmvnStats.of(value)
             num_frames[key] = len(value)
         check_failures(failures, len(features), options, where)
     with ArchiveWriter(out, "cmvn") as writer:
@@ -117,13 +192,3 @@ def _write(features: ModelInputs, out: Path, options: RunOptions, where: Path) -
             writer.write(speaker, one.to_matrix())
     write_lines(out / "utt2num_frames", (f"{key} {count}" for key, count in num_frames.items()))
     return num_frames, failures
-
-
-def _compute(features: ModelInputs, key: str) -> NDArray[np.float32] | Failure:
-    try:
-        value = features[key]
-    except AsrkitError as error:
-        return Failure(key, str(error))
-    if not len(value):
-        return Failure(key, "no frames")
-    return value if np.isfinite(value).all() else Failure(key, NOT_FINITE)

@@ -208,3 +208,31 @@ def test_what_needs_mixtures_refuses_a_network(world: Path, tmp_path: Path) -> N
     refused = CliRunner().invoke(main, ["train-gmm", "deltas", *paths, "--set", "pipeline.cmvn=none"])
     assert refused.exit_code == 1
     assert "the model is a network, and this needs one of Gaussian mixtures" in refused.stderr
+
+
+def test_outputs_of_a_layer_become_features_for_mixtures(world: Path, tmp_path: Path) -> None:
+    invoke("write-inputs", world / "data", world / "mlp", tmp_path / "layer", "--layer", 2)
+    model = load_acoustic_model(world / "mlp")
+    inputs = model.inputs(DataDir.load(world / "data"))
+    assert isinstance(model.model, NnetHmm)
+    written = ArchiveReader(tmp_path / "layer/feats.scp")
+    assert written["u03"].shape == (len(inputs["u03"]), 24)
+    np.testing.assert_array_equal(written["u03"], model.model.outputs_of(2, inputs["u03"]))
+    assert np.abs(written["u03"]).max() <= 1.0  # tanh
+    settings = ["--set", "pipeline.cmvn=none", "--set", "pipeline.delta_order=0", "--set", "em.num_iters=6"]
+    paths = [tmp_path / "layer", world / "lang", tmp_path / "mono"]
+    invoke("train-gmm", "mono", *paths, *settings, "--max-failed", "0.2")
+    assert read_json(tmp_path / "mono/inputs.json")["layer"] == 2
+
+
+@pytest.mark.parametrize(
+    ("model", "layer", "message"),
+    [("mono", 1, "made of Gaussian mixtures"), ("mlp", 3, "layer 3 of a network with 2 hidden layers")],
+)
+def test_layers_that_are_not_there_are_refused(
+    world: Path, tmp_path: Path, model: str, layer: int, message: str
+) -> None:
+    arguments = ["write-inputs", str(world / "data"), str(world / model), str(tmp_path / "out"), "--layer", str(layer)]
+    refused = CliRunner().invoke(main, arguments)
+    assert refused.exit_code == 1
+    assert message in refused.stderr

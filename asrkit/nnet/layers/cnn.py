@@ -60,6 +60,11 @@ class Cnn(nn.Module):
         self.convolutions = nn.Sequential(*parts)
         self.mlp = Mlp(config.mlp, channels * frames * bands, num_outputs, generator)
 
+    @property
+    def perceptron(self) -> Mlp:
+        """The perceptron at the top of the network."""
+        return self.mlp
+
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return scores (B, num_outputs), softmax not taken, of inputs (B, num_inputs)."""
         scores: torch.Tensor = self.mlp(self._maps(inputs))

@@ -35,6 +35,17 @@ class Mlp(nn.Module):
         self.hidden = nn.ModuleList(blocks)
         self.output = _linear(width, num_outputs, None, generator)
 
+    @property
+    def layer_units(self) -> list[int]:
+        """Units of each hidden layer, a bottleneck included."""
+        units = [self.config.units] * self.config.layers
+        return [*units[:-1], self.config.bottleneck, *units[-1:]] if self.config.bottleneck else units
+
+    @property
+    def perceptron(self) -> Mlp:
+        """The perceptron at the top of the network: all of it."""
+        return self
+
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return scores (B, num_outputs), softmax not taken, of inputs (B, num_inputs)."""
         scores: torch.Tensor = self.output(self.outputs_of(len(self.hidden), inputs))
