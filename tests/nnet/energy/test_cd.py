@@ -1,0 +1,320 @@
+"""Contrastive divergence: the gradient that it says it follows, where it leads, and what it goes on from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from asrkit.core.errors import ConfigError, ModelError
+from asrkit.nnet.energy.cd import CdConfig, ContrastiveDivergence, contrastive_cost
+from asrkit.nnet.energy.draws import Draws
+from asrkit.nnet.energy.rbm import Rbm, RbmConfig, new_rbm
+from tests.nnet.energy.enumeration import configurations, joint, random_rbm
+
+PLAIN = CdConfig(learning_rate=1.0, momentum=0.0, final_momentum=0.0, l2=0.0, guard_ratio=0.0, variance_rate=1.0)
+CASES = [
+    ("bernoulli", "bernoulli", False),
+    ("gaussian", "bernoulli", False),
+    ("gaussian", "bernoulli", True),
+    ("bernoulli", "relu", False),
+    ("gaussian", "relu", True),
+]
+
+
+def frames_of(rbm: Rbm, count: int, seed: int = 1) -> torch.Tensor:
+    normal = Draws(seed, "frames").normal(torch.empty((count, rbm.num_visible), dtype=torch.float64))
+    return (normal > 0).to(torch.float64) if rbm.visible == "bernoulli" else 1.5 * normal
+
+
+def copy_of(rbm: Rbm) -> Rbm:
+    return Rbm(rbm.visible, rbm.hidden, **{name: value.clone() for name, value in rbm.parameters().items()})
+
+
+def moved(rbm: Rbm, before: Rbm) -> dict[str, torch.Tensor]:
+    return {name: value - before.parameters()[name] for name, value in rbm.parameters().items()}
+
+
+@pytest.mark.parametrize(("visible", "hidden", "variance"), CASES)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"steps": 3, "chain_visible": "samples"},
+        {"steps": 2, "chain_hidden": "means"},
+        {"persistent": True, "num_chains": 4},
+    ],
+)
+def test_an_update_follows_the_derivative_of_the_cost(
+    visible: str, hidden: str, variance: bool, options: dict[str, object]
+) -> None:
+    rbm = random_rbm(visible, hidden, scale=0.3, variance=variance)
+    before = copy_of(rbm)
+    data = frames_of(rbm, 9)
+    trainer = ContrastiveDivergence(rbm, replace(PLAIN, **options), learn_variance=variance)  # type: ignore[arg-type]
+    trainer.step(data, Draws(2, "chains"))
+    leaves = before.parameters()
+    for value in leaves.values():
+        value.requires_grad_()
+    contrastive_cost(before, data, trainer.chain_end).backward()
+    for name, change in moved(rbm, before).items():
+        torch.testing.assert_close(change, -leaves[name].grad, msg=name)  # type: ignore[operator]
+
+
+def test_the_cost_itself_is_right_by_finite_differences() -> None:
+    for visible, hidden, variance in CASES:
+        rbm = random_rbm(visible, hidden, scale=0.3, variance=variance)
+        data, ends = frames_of(rbm, 5), frames_of(rbm, 4, seed=2)
+        names = list(rbm.parameters())
+        values = [value.requires_grad_() for value in rbm.parameters().values()]
+
+        def cost(*tensors: torch.Tensor) -> torch.Tensor:
+            return contrastive_cost(Rbm(visible, hidden, **dict(zip(names, tensors))), data, ends)  # type: ignore[arg-type]  # noqa: B023
+
+        assert torch.autograd.gradcheck(cost, values)
+
+
+def exact_gradient(rbm: Rbm, data: torch.Tensor) -> torch.Tensor:
+    """Return the derivative of mean log p(v) by the weights: E_data[v h] - E_model[v h], over all configurations."""
+    probability = joint(rbm)
+    model = configurations(rbm.num_visible).T @ probability @ configurations(rbm.num_hidden)
+    return data.T @ rbm.hidden_mean(data) / len(data) - model
+
+
+@pytest.mark.parametrize(("steps", "reached"), [(1, False), (60, True)])
+def test_long_chains_find_the_gradient_of_the_likelihood(steps: int, reached: bool) -> None:
+    """Averaged over many chains CD-60 gives the exact gradient within the spread of its chains, and CD-1 does not."""
+    rbm = random_rbm(num_visible=4, num_hidden=3, seed=3)
+    data = configurations(4)[[1, 2, 7, 7, 14]]
+    expected = exact_gradient(rbm, data)
+    before, repeats = copy_of(rbm), 20_000
+    config = replace(PLAIN, steps=steps, chain_visible="samples")
+    ContrastiveDivergence(rbm, config).step(data.repeat(repeats, 1), Draws(4, "long chains"))
+    error = moved(rbm, before)["weights"] - expected
+    # v_i E[h_j | v] lies in [0, 1]: the mean of independent chains errs by 0.5 / sqrt(n) at most.
+    limit = 5 * 0.5 / math.sqrt(len(data) * repeats)
+    assert bool((error.abs() < limit).all()) == reached
+
+
+def train(rbm: Rbm, data: torch.Tensor, config: CdConfig, epochs: int, batch: int = 100, seed: int = 0) -> Rbm:
+    trainer = ContrastiveDivergence(rbm, config)
+    for epoch in range(epochs):
+        draws = Draws(seed, "training", str(epoch))
+        order = torch.randperm(len(data), generator=torch.Generator().manual_seed(epoch))
+        for start in range(0, len(data), batch):
+            trainer.step(data[order[start : start + batch]], draws, epoch)
+    return rbm
+
+
+def divergence(exact: torch.Tensor, rbm: Rbm) -> float:
+    """Return KL(exact || rbm) over all visible configurations."""
+    return float((exact * (exact.log() - joint(rbm).sum(1).log())).sum())
+
+
+def planted() -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the distribution of a planted RBM over (2^6,) configurations, and 20000 draws from it."""
+    truth = random_rbm(num_visible=6, num_hidden=2, seed=11, scale=2.5)
+    exact = joint(truth).sum(1)
+    chosen = torch.multinomial(exact, 20_000, replacement=True, generator=torch.Generator().manual_seed(1))
+    return exact, configurations(6)[chosen]
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_a_planted_rbm_is_recovered(persistent: bool) -> None:
+    exact, data = planted()
+    config = CdConfig(
+        steps=1 if persistent else 5,
+        persistent=persistent,
+        chain_visible="samples",
+        learning_rate=0.4,
+        learning_rate_decay=0.9,
+        momentum_frames=100_000,
+        l2=0.0,
+    )
+    config = replace(config, num_chains=200 if persistent else 0)
+    start = new_rbm("bernoulli", 2, data.mean(0), data.var(0), RbmConfig(), Draws(5, "planted"))
+    unlearned = divergence(exact, start)
+    learned = divergence(exact, train(start, data, config, epochs=40))
+    # 20 parameters fitted to 20000 draws cannot come nearer than about 20 / 40000.
+    assert unlearned > 0.3
+    assert learned < 0.01
+
+
+def test_gaussian_units_learn_the_variance_of_their_noise() -> None:
+    """Two clusters in four dimensions with noise of four sizes."""
+    draws = Draws(6, "clusters")
+    deviations = torch.tensor([0.2, 0.5, 1.0, 0.3], dtype=torch.float64)
+    side = draws.bernoulli(torch.full((8000, 1), 0.5, dtype=torch.float64))
+    data = (2 * side - 1) * torch.tensor([1.0, -1.0, 1.5, 0.0], dtype=torch.float64)
+    data += deviations * draws.normal(data)
+    rbm = new_rbm("gaussian", 2, data.mean(0), data.var(0), RbmConfig(learn_variance=True, weight_std=0.01), draws)
+    config = CdConfig(
+        learning_rate=0.05,
+        learning_rate_decay=0.97,
+        momentum_frames=0,
+        l2=0.0,
+        variance_rate=0.5,
+        persistent=True,
+        chain_visible="samples",
+    )
+    trainer = ContrastiveDivergence(rbm, config, learn_variance=True)
+    for epoch in range(80):
+        for batch in data.split(100):
+            trainer.step(batch, draws, epoch)
+    assert rbm.log_variance is not None
+    np.testing.assert_allclose(torch.exp(0.5 * rbm.log_variance), deviations, rtol=0.15)
+
+
+# Penalties and limits
+
+
+def test_l2_and_momentum_are_those_of_their_recursion() -> None:
+    config = CdConfig(learning_rate=0.3, momentum=0.5, final_momentum=0.9, momentum_frames=30, l2=0.01)
+    rbm = random_rbm(scale=0.3)
+    trainer, twin = ContrastiveDivergence(rbm, config), copy_of(rbm)
+    velocity = torch.zeros_like(rbm.weights)
+    for number in range(5):
+        data = frames_of(rbm, 12, seed=number)
+        trainer.step(data, Draws(number, "momentum"))
+        momentum = min(0.9, 0.5 + 0.4 * 12 * number / 30)
+        end = trainer.chain_end
+        gradient = end.T @ twin.hidden_mean(end) / 12 - data.T @ twin.hidden_mean(data) / 12
+        velocity = momentum * velocity - 0.3 * (1 - momentum) * (gradient + 0.01 * twin.weights)
+        twin.weights += velocity
+        torch.testing.assert_close(rbm.weights, twin.weights)
+        twin = copy_of(rbm)
+
+
+def test_the_learning_rate_decays_by_epochs() -> None:
+    steps = []
+    for epoch in (0, 3):
+        rbm = random_rbm(scale=0.3)
+        before = copy_of(rbm)
+        config = replace(PLAIN, learning_rate_decay=0.5)
+        ContrastiveDivergence(rbm, config).step(frames_of(rbm, 9), Draws(1, "decay"), epoch)
+        steps.append(moved(rbm, before)["weights"])
+    torch.testing.assert_close(steps[0] / 8, steps[1])
+
+
+def test_sparsity_follows_the_cross_entropy_of_target_and_activity() -> None:
+    rbm = random_rbm(scale=0.3)
+    before, data = copy_of(rbm), frames_of(rbm, 9)
+    config = replace(PLAIN, sparsity_cost=0.7, sparsity_target=0.2)
+    ContrastiveDivergence(rbm, config).step(data, Draws(1, "sparse"))
+    plain = copy_of(before)
+    ContrastiveDivergence(plain, PLAIN).step(data, Draws(1, "sparse"))
+    pull = 0.7 * (before.hidden_mean(data).mean(0) - 0.2)
+    torch.testing.assert_close(rbm.hidden_bias - plain.hidden_bias, -pull)
+    torch.testing.assert_close(rbm.weights - plain.weights, -torch.outer(data.mean(0), pull))
+
+
+def test_sparse_units_come_to_their_target() -> None:
+    _, data = planted()
+    activity = []
+    for cost in (0.0, 3.0):
+        rbm = new_rbm("bernoulli", 4, data.mean(0), data.var(0), RbmConfig(), Draws(5, "sparse"))
+        train(rbm, data, CdConfig(learning_rate=0.1, sparsity_target=0.15, sparsity_cost=cost), epochs=5)
+        activity.append((rbm.hidden_mean(data).mean(0) - 0.15).abs().max().item())
+    assert activity[1] < 0.05 < activity[0]
+
+
+def test_weights_stay_within_their_norm() -> None:
+    rbm = random_rbm(scale=2.0)
+    long = torch.linalg.vector_norm(rbm.weights, dim=0)
+    ContrastiveDivergence(rbm, replace(PLAIN, learning_rate=1e-9, max_norm=3.0)).step(
+        frames_of(rbm, 9), Draws(1, "norm")
+    )
+    torch.testing.assert_close(torch.linalg.vector_norm(rbm.weights, dim=0), long.clamp(max=3.0))
+    assert (long > 3).any()
+    assert (long < 3).any()
+
+
+# The guard
+
+
+def test_the_guard_keeps_gaussian_units_from_exploding() -> None:
+    draws = Draws(7, "guard")
+    data = draws.normal(torch.empty((2000, 20)))
+    start = new_rbm("gaussian", 60, data.mean(0), torch.ones(20), RbmConfig(weight_std=1.0), draws)
+    config = CdConfig(learning_rate=0.02, l2=0.0)
+    guarded = ContrastiveDivergence(copy_of(start), config)
+    for batch in data.split(50):
+        guarded.step(batch, draws)
+    assert guarded.num_guarded > 0
+    error = guarded.take_error()
+    assert guarded.rbm.weights.abs().max() < start.weights.abs().max()
+    assert error is not None
+    free = ContrastiveDivergence(copy_of(start), replace(config, guard_ratio=0.0, learning_rate=1.0))
+
+    def explode() -> None:
+        for batch in data.repeat(20, 1).split(50):
+            free.step(batch, draws)
+
+    with pytest.raises(ModelError, match="no longer finite"):
+        explode()
+
+
+def test_the_guard_scales_all_by_the_ratio_of_deviations_and_forgets_the_momentum() -> None:
+    rbm = random_rbm("gaussian", num_visible=5, scale=6.0)
+    before, data = copy_of(rbm), frames_of(rbm, 50)
+    trainer = ContrastiveDivergence(rbm, replace(PLAIN, guard_ratio=2.0))
+    trainer.step(data, Draws(1, "guard"))
+    ratio = data.std(correction=0) / trainer.chain_end.std(correction=0)
+    assert ratio < 0.5
+    for name, value in rbm.parameters().items():
+        torch.testing.assert_close(value, before.parameters()[name] * ratio)
+    arrays, numbers = trainer.state()
+    assert numbers["num_guarded"] == 1
+    assert numbers["rate_scale"] == pytest.approx(0.9)
+    assert not arrays["velocity.weights"].any()
+
+
+# Going on
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_a_restored_trainer_goes_on_to_the_same_bits(persistent: bool) -> None:
+    config = CdConfig(persistent=persistent, sparsity_cost=0.1, learning_rate=0.05)
+    data = frames_of(random_rbm("gaussian"), 90).to(torch.float32)
+
+    def fresh() -> ContrastiveDivergence:
+        rbm = new_rbm("gaussian", 7, data.mean(0), data.var(0), RbmConfig(learn_variance=True), Draws(1, "new"))
+        return ContrastiveDivergence(rbm, config, learn_variance=True)
+
+    def run(trainer: ContrastiveDivergence, first: int, last: int) -> None:
+        for number in range(first, last):
+            trainer.step(data[10 * number : 10 * number + 10], Draws(1, "steps", str(number)))
+
+    whole, part = fresh(), fresh()
+    run(whole, 0, 9)
+    run(part, 0, 4)
+    arrays, numbers = part.state()
+    run(part, 4, 6)  # what is done after a state is saved does not reach it
+    resumed = fresh()
+    resumed.restore(arrays, numbers)
+    run(resumed, 4, 9)
+    for name, value in whole.rbm.parameters().items():
+        assert torch.equal(value, resumed.rbm.parameters()[name])
+    assert resumed.take_error() == whole.take_error()
+    assert resumed.num_frames == 90
+
+
+def test_what_cannot_be_is_refused() -> None:
+    for options in (
+        {"steps": 0},
+        {"learning_rate": -1.0},
+        {"momentum": 1.0},
+        {"sparsity_target": 0.0},
+        {"guard_ratio": 0.5},
+        {"least_variance": 0.0},
+        {"persistent": True, "chain_hidden": "means"},
+    ):
+        with pytest.raises(ConfigError):
+            CdConfig(**options)  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match="needs Gaussian"):
+        ContrastiveDivergence(random_rbm(), CdConfig(), learn_variance=True)
+    with pytest.raises(ConfigError, match="sparsity_cost"):
+        ContrastiveDivergence(random_rbm(hidden="relu"), CdConfig(sparsity_cost=1.0))
