@@ -175,9 +175,11 @@ class Rbm:
 
     def free_energy(self, v: torch.Tensor) -> torch.Tensor:
         """Return F(v) = -log of the sum over h of exp(-E(v, h)), (N,)."""
-        x = self.hidden_input(v)
-        gain = functional.softplus(x) if self.hidden == "bernoulli" else softplus_integral(x)
-        return self._visible_energy(v) - gain.sum(dim=1)
+        return self._visible_energy(v) - self.hidden_gain(self.hidden_input(v))
+
+    def hidden_gain(self, x: torch.Tensor) -> torch.Tensor:
+        """Return by how much hidden units with the inputs x (..., H) lower the free energy, (...)."""
+        return (functional.softplus(x) if self.hidden == "bernoulli" else softplus_integral(x)).sum(dim=-1)
 
     def hidden_free_energy(self, h: torch.Tensor) -> torch.Tensor:
         """Return -log of the sum (or integral) over v of exp(-E(v, h)), (N,).
