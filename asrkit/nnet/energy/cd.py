@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from asrkit.core.errors import ConfigError, ModelError
-from asrkit.nnet.energy.draws import Draws
+from asrkit.nnet.draws import Draws
 from asrkit.nnet.energy.rbm import Rbm, noisy_rectified
 
 log = logging.getLogger("asrkit")

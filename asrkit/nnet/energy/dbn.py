@@ -5,8 +5,9 @@ With hidden layers h_1, ..., h_L above the visible units v, of which the last tw
     p(v, h_1, ..., h_L) = p(v | h_1) p(h_1 | h_2) ... p(h_{L-2} | h_{L-1}) p_top(h_{L-1}, h_L)
 
 where p(h_{l-1} | h_l), of the *generative* weights, has the form of an RBM's visible units. What inference takes for
-the posterior is factorial, from the *recognition* weights: q(h_l | h_{l-1}), of the form of an RBM's hidden units. After
-greedy training both are the weights of the RBM that the layer was trained as; up-down training parts them. For any q ::
+the posterior is factorial, from the *recognition* weights: q(h_l | h_{l-1}), of the form of an RBM's hidden units.
+After greedy training both are the weights of the RBM that the layer was trained as; up-down training parts them. For
+any q ::
 
     log p(v) >= E_q[log p(v | h_1) + ... + log p(h_{L-2} | h_{L-1}) - F_top(h_{L-1})] - log Z_top + H(q)
 """
@@ -21,7 +22,7 @@ import torch
 from torch.nn import functional
 
 from asrkit.core.errors import ModelError
-from asrkit.nnet.energy.draws import Draws
+from asrkit.nnet.draws import Draws
 from asrkit.nnet.energy.rbm import LOG_TWO_PI, Rbm, Visible
 from asrkit.nnet.stack import StackLayer
 

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from asrkit.core.errors import ModelError
-from asrkit.nnet.energy.draws import Draws
+from asrkit.nnet.draws import Draws
 from asrkit.nnet.energy.rbm import Rbm
 
 GRID_POINTS = 129

@@ -25,7 +25,7 @@ import torch
 from torch.nn import functional
 
 from asrkit.core.errors import ConfigError, ModelError
-from asrkit.nnet.energy.draws import Draws
+from asrkit.nnet.draws import Draws
 from asrkit.nnet.energy.rbm import LOG_TWO_PI, Rbm
 
 MAX_ENUMERATED = 24

@@ -40,7 +40,7 @@ import torch
 from torch.nn import functional
 
 from asrkit.core.errors import ConfigError, ModelError
-from asrkit.nnet.energy.draws import Draws
+from asrkit.nnet.draws import Draws
 from asrkit.nnet.stack import StackLayer
 
 Visible = Literal["bernoulli", "gaussian"]

@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 
 from asrkit.core.errors import ConfigError, ModelError
+from asrkit.nnet.draws import Draws
 from asrkit.nnet.energy.cd import CdConfig, ContrastiveDivergence
 from asrkit.nnet.energy.dbn import Dbn, DirectedLayer
-from asrkit.nnet.energy.draws import Draws
 from asrkit.nnet.stack import StackLayer
 
 

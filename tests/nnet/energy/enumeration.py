@@ -6,7 +6,7 @@ import itertools
 
 import torch
 
-from asrkit.nnet.energy.draws import Draws
+from asrkit.nnet.draws import Draws
 from asrkit.nnet.energy.rbm import Rbm
 
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from asrkit.core.errors import ConfigError, ModelError
+from asrkit.nnet.draws import Draws
 from asrkit.nnet.energy.cd import CdConfig, ContrastiveDivergence, contrastive_cost
-from asrkit.nnet.energy.draws import Draws
 from asrkit.nnet.energy.rbm import Rbm, RbmConfig, new_rbm
 from tests.nnet.energy.enumeration import configurations, joint, random_rbm
 

@@ -10,7 +10,7 @@ import torch
 from scipy.integrate import quad
 
 from asrkit.core.errors import ModelError
-from asrkit.nnet.energy.draws import Draws
+from asrkit.nnet.draws import Draws
 from asrkit.nnet.energy.monitor import (
     Histogram,
     free_energy_gap,

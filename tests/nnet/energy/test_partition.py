@@ -10,7 +10,7 @@ import torch
 from scipy.integrate import dblquad
 
 from asrkit.core.errors import ConfigError, ModelError
-from asrkit.nnet.energy.draws import Draws
+from asrkit.nnet.draws import Draws
 from asrkit.nnet.energy.partition import (
     AisConfig,
     binary_states,

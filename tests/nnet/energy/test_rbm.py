@@ -10,7 +10,7 @@ import torch
 from scipy.integrate import quad
 
 from asrkit.core.errors import ConfigError, ModelError
-from asrkit.nnet.energy.draws import Draws
+from asrkit.nnet.draws import Draws
 from asrkit.nnet.energy.rbm import Rbm, RbmConfig, new_rbm, noisy_rectified, softplus_integral
 from tests.nnet.energy.enumeration import configurations, joint, random_rbm
 

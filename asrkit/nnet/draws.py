@@ -43,7 +43,7 @@ class Draws:
         out : optional
             Where to write; not ``probabilities`` itself.
         """
-        return torch.lt(self._uniform(probabilities), probabilities, out=_empty(probabilities, out))
+        return torch.lt(self.uniform(probabilities), probabilities, out=_empty(probabilities, out))
 
     def normal(self, like: torch.Tensor) -> torch.Tensor:
         """Return standard normal numbers in the shape and dtype of ``like``."""
@@ -58,8 +58,8 @@ class Draws:
             return torch.randint(high, shape, generator=self._generator, device=self.device)
         return torch.from_numpy(self._host.integers(high, size=shape))
 
-    def _uniform(self, like: torch.Tensor) -> torch.Tensor:
-        """Return uniform numbers in [0, 1)."""
+    def uniform(self, like: torch.Tensor) -> torch.Tensor:
+        """Return uniform numbers in [0, 1) in the shape and dtype of ``like``; of float32 multiples of 2^-23."""
         if like.dtype != torch.float32:
             if self._host is None:
                 return torch.rand(like.shape, generator=self._generator, device=self.device, dtype=like.dtype)

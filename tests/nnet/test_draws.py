@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from asrkit.nnet.energy.draws import Draws
+from asrkit.nnet.draws import Draws
 
 DTYPES = [torch.float32, torch.float64]
 
