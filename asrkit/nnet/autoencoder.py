@@ -17,8 +17,9 @@ squares of all derivatives of h by x (Rifai et al. 2011, "Contractive auto-encod
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -29,6 +30,7 @@ from torch.nn import functional
 
 from asrkit.core.errors import ConfigError, DataError, ModelError
 from asrkit.nnet.draws import Draws
+from asrkit.nnet.pretraining import Layers, Phase
 from asrkit.nnet.stack import StackLayer
 from asrkit.nnet.train.optimiser import Optimiser, OptimiserConfig
 
@@ -275,3 +277,39 @@ class AutoencoderTraining:
         )
         self._loss.fill_(float(numbers["loss"]))
         self._frames = int(numbers["frames"])
+
+
+def autoencoder_phases(
+    units: Sequence[int], inputs: Inputs, num_epochs: int, config: AutoencoderConfig, batch_size: int
+) -> list[Phase]:
+    """Return one phase for each autoencoder of a stack.
+
+    Parameters
+    ----------
+    units : sequence of int
+        Hidden units of each, from the bottom.
+    inputs : {'gaussian', 'bernoulli'}
+        The frames. The outputs of sigmoid units count as Bernoulli inputs, others as Gaussian ones.
+    batch_size : int
+        Frames of a whole minibatch.
+    """
+    above: Inputs = "bernoulli" if config.activation == "sigmoid" else "gaussian"
+    kinds = [inputs, *[above] * (len(units) - 1)]
+    return [
+        Phase(f"layer {number}", num_epochs, functools.partial(_begin, num_hidden, kind, config, batch_size))
+        for number, (num_hidden, kind) in enumerate(zip(units, kinds), 1)
+    ]
+
+
+def _begin(
+    num_hidden: int,
+    inputs: Inputs,
+    config: AutoencoderConfig,
+    batch_size: int,
+    _below: Layers,
+    mean: torch.Tensor,
+    _variance: torch.Tensor,
+    draws: Draws,
+    _device: torch.device,
+) -> AutoencoderTraining:
+    return AutoencoderTraining(new_autoencoder(inputs, num_hidden, mean, config, draws), config, batch_size)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
 from asrkit.core.errors import ConfigError, ModelError
 from asrkit.nnet.draws import Draws
@@ -120,8 +121,21 @@ class UpDown:
         self._error.zero_()
         return error
 
-    def layers(self) -> tuple[StackLayer, ...]:
-        """Return the network as layers of a stack."""
+    @torch.no_grad()
+    def watch(self, training: torch.Tensor, held_out: torch.Tensor | None, draws: Draws) -> dict[str, Any]:
+        """Return how well frames (N, V) are generated from states that they are recognised as, for a JSON file."""
+        found = {"error": self._squared_error(training, draws)}
+        if held_out is not None:
+            found["held_out_error"] = self._squared_error(held_out, draws)
+        return found
+
+    def _squared_error(self, v: torch.Tensor, draws: Draws) -> float:
+        bottom = self.dbn.lower[0]
+        h = draws.bernoulli(torch.sigmoid(bottom.recognition_input(v)))
+        return float(functional.mse_loss(bottom.generative_mean(h), v))
+
+    def trained(self, _below: tuple[StackLayer, ...]) -> tuple[StackLayer, ...]:
+        """Return the network as layers of a stack, in the place of those it was made of."""
         return self.dbn.layers()
 
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:

@@ -216,7 +216,7 @@ def test_up_down_training_goes_on_to_the_same_bits() -> None:
     run(part, 3, 5)
     resumed.restore(*state)
     run(resumed, 3, 8)
-    for one, other in zip(whole.layers(), resumed.layers(), strict=True):
+    for one, other in zip(whole.trained(()), resumed.trained(()), strict=True):
         for name, value in one.parameters.items():
             np.testing.assert_array_equal(value, other.parameters[name])
     assert whole.take_error() == resumed.take_error()
