@@ -36,6 +36,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "extract": ("asrkit.cli.extract", "Extract features and CMVN statistics of a data directory."),
     "vtln": ("asrkit.cli.vtln", "Find each speaker's warp factor (vocal tract length normalisation)."),
     "train-gmm": ("asrkit.cli.train_gmm", "Train a GMM-HMM acoustic model."),
+    "pretrain": ("asrkit.cli.pretrain", "Learn a stack of layers from features alone, without labels."),
+    "sample": ("asrkit.cli.sample", "Draw frames from a stack of RBMs, as arrays and pictures."),
     "train-dnn": ("asrkit.cli.train_dnn", "Train a neural network as acoustic model."),
     "adapt": ("asrkit.cli.adapt", "Adapt a trained GMM-HMM to a new speaker or domain (MAP)."),
     "write-inputs": (

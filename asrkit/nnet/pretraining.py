@@ -7,6 +7,7 @@ all layers at once, is a phase like the others.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from asrkit.core.errors import ModelError
 from asrkit.core.progress import Progress, silent
 from asrkit.nnet.draws import Draws
 from asrkit.nnet.stack import StackLayer
@@ -124,7 +126,9 @@ def pretrain(
     Raises
     ------
     DataError
-        A frame is not finite, or an utterance does not fit.
+        An utterance does not fit.
+    ModelError
+        What is watched is no longer finite.
     """
     run = _Run(phases, training, held_out, seed, device, num_watched)
     snapshot = store.load() if store is not None else None
@@ -242,6 +246,12 @@ class _Run:
         }
         draws = Draws(self.seed, "watching", f"{phase.name} {self.epoch}", self.device)
         row |= trainer.watch(watched, held_out, draws)
+        wrong = [key for key, value in row.items() if isinstance(value, float) and not math.isfinite(value)]
+        if wrong:
+            raise ModelError(
+                f"{phase.name} diverges: {wrong[0]} is {row[wrong[0]]} after epoch {self.epoch + 1}",
+                remedy="lower the learning rate",
+            )
         self.history.append(row)
         numbers = ", ".join(f"{key} {value:.4g}" for key, value in row.items() if isinstance(value, float))
         log.info("%s, epoch %d of %d: %s", phase.name, self.epoch + 1, phase.num_epochs, numbers)

@@ -20,8 +20,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,103 +29,10 @@ from torch.nn import functional
 
 from asrkit.core.errors import ConfigError, ModelError
 from asrkit.nnet.draws import Draws
+from asrkit.nnet.energy.config import CdConfig
 from asrkit.nnet.energy.rbm import Rbm, noisy_rectified
 
 log = logging.getLogger("asrkit")
-
-
-@dataclass(frozen=True)
-class CdConfig:
-    """How an RBM is trained.
-
-    Attributes
-    ----------
-    steps : int
-        k: Gibbs steps of a chain between two updates.
-    persistent : bool
-        Chains go on from update to update, and do not start at the data.
-    num_chains : int
-        Persistent chains; 0 is one for each frame of the first minibatch.
-    chain_hidden : {'samples', 'means'}
-        What visible units are computed from: draws, or expectations (mean field). The statistics of either end of the
-        chain have the expectations.
-    chain_visible : {'means', 'samples'}
-        What hidden units are computed from; only chains of samples alone have the model as their equilibrium.
-    learning_rate : float
-        The parameters move by ``velocity = momentum * velocity - (1 - momentum) * learning_rate * gradient`` at each
-        minibatch: as in Kaldi's nnet1, momentum does not make the steps longer.
-    learning_rate_decay : float
-        Factor of the learning rate from epoch to epoch.
-    momentum, final_momentum : float
-        At the beginning, and after ``momentum_frames`` frames; in between it grows evenly.
-    momentum_frames : int
-    l2 : float
-        Factor of the weights in their gradient.
-    sparsity_target : float
-        Mean activity that hidden units are drawn to, in (0, 1); of Bernoulli units.
-    sparsity_cost : float
-        Factor of the cross-entropy between target and activity; 0: no such cost.
-    sparsity_decay : float
-        What the running mean of activities keeps from minibatch to minibatch.
-    max_norm : float
-        Longest that the weights of a hidden unit may be; 0: no limit.
-    variance_rate : float
-        Learning rate of the logarithms of the variances as a share of ``learning_rate``, where they are learned.
-    least_variance : float
-        Smallest variance that is learned.
-    guard_ratio : float
-        The guard of Kaldi's nnet1 against weights that explode through Gaussian units: where the chain ends of a
-        minibatch have a standard deviation above so many times that of the data, weights and biases are scaled down by
-        that ratio, the momentum is forgotten and the learning rate falls by a tenth, until ``guard_frames`` frames more
-        have been seen. 0: no guard.
-    guard_frames : int
-    """
-
-    steps: int = 1
-    persistent: bool = False
-    num_chains: int = 0
-    chain_hidden: Literal["samples", "means"] = "samples"
-    chain_visible: Literal["means", "samples"] = "means"
-    learning_rate: float = 0.4
-    learning_rate_decay: float = 1.0
-    momentum: float = 0.5
-    final_momentum: float = 0.9
-    momentum_frames: int = 20_000_000
-    l2: float = 0.0002
-    sparsity_target: float = 0.1
-    sparsity_cost: float = 0.0
-    sparsity_decay: float = 0.95
-    max_norm: float = 0.0
-    variance_rate: float = 0.1
-    least_variance: float = 0.01
-    guard_ratio: float = 2.0
-    guard_frames: int = 500_000
-
-    def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("num_chains", 0), ("momentum_frames", 0), ("guard_frames", 1)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name} is {getattr(self, name)}, expected {least} or more")
-        for name in ("learning_rate", "learning_rate_decay", "l2", "sparsity_cost", "max_norm", "variance_rate"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ConfigError(f"{name} is {getattr(self, name):g}, expected 0 or more")
-        for name in ("momentum", "final_momentum", "sparsity_decay"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name):g}, expected 0 or more, and less than 1")
-        if not 0 < self.sparsity_target < 1:
-            raise ConfigError(f"sparsity_target is {self.sparsity_target:g}, expected more than 0, and less than 1")
-        if self.least_variance <= 0:
-            raise ConfigError(f"least_variance is {self.least_variance:g}, expected a positive number")
-        if self.guard_ratio and self.guard_ratio <= 1:
-            raise ConfigError(f"guard_ratio is {self.guard_ratio:g}, expected more than 1, or 0 for no guard")
-        if self.persistent and (self.chain_hidden, self.chain_visible) == ("means", "means"):
-            raise ConfigError(
-                "chains of means alone do not move", remedy="--set chain_hidden=samples, or persistent=false"
-            )
-
-    def momentum_at(self, num_frames: int) -> float:
-        """Return the momentum after so many frames."""
-        done = min(1.0, num_frames / self.momentum_frames) if self.momentum_frames else 1.0
-        return self.momentum + done * (self.final_momentum - self.momentum)
 
 
 class ContrastiveDivergence:

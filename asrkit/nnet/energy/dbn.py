@@ -23,7 +23,8 @@ from torch.nn import functional
 
 from asrkit.core.errors import ModelError
 from asrkit.nnet.draws import Draws
-from asrkit.nnet.energy.rbm import LOG_TWO_PI, Rbm, Visible
+from asrkit.nnet.energy.config import Visible
+from asrkit.nnet.energy.rbm import LOG_TWO_PI, Rbm
 from asrkit.nnet.stack import StackLayer
 
 

@@ -26,6 +26,7 @@ from torch.nn import functional
 
 from asrkit.core.errors import ConfigError, ModelError
 from asrkit.nnet.draws import Draws
+from asrkit.nnet.energy.config import AisConfig
 from asrkit.nnet.energy.rbm import LOG_TWO_PI, Rbm
 
 MAX_ENUMERATED = 24
@@ -70,41 +71,6 @@ def binary_states(num_units: int, like: torch.Tensor) -> Iterator[torch.Tensor]:
     for first in range(0, 1 << num_units, _BLOCK):
         numbers = torch.arange(first, min(first + _BLOCK, 1 << num_units), device=like.device)
         yield (numbers[:, None] & places != 0).to(like.dtype)
-
-
-@dataclass(frozen=True)
-class AisConfig:
-    """How many runs, and through how many models.
-
-    Attributes
-    ----------
-    num_runs : int
-    num_steps : tuple of int
-        Inverse temperatures between those of ``boundaries``.
-    boundaries : tuple of float
-        Rising from 0 to 1, one more than ``num_steps``. The defaults are those of Salakhutdinov and Murray 2008.
-    """
-
-    num_runs: int = 100
-    num_steps: tuple[int, ...] = (500, 4000, 10000)
-    boundaries: tuple[float, ...] = (0.0, 0.5, 0.9, 1.0)
-
-    def __post_init__(self) -> None:
-        if self.num_runs < 2:
-            raise ConfigError(f"num_runs is {self.num_runs}, expected 2 or more")
-        rising = all(one < other for one, other in itertools.pairwise(self.boundaries))
-        if len(self.boundaries) != len(self.num_steps) + 1 or not rising:
-            raise ConfigError("boundaries must rise, and be one more than num_steps")
-        if (self.boundaries[0], self.boundaries[-1]) != (0.0, 1.0) or min(self.num_steps) < 1:
-            raise ConfigError("boundaries must go from 0 to 1, with one step or more between them")
-
-    def inverse_temperatures(self) -> list[float]:
-        """Return β_0 = 0, ..., β_K = 1."""
-        values = [0.0]
-        for (low, high), count in zip(itertools.pairwise(self.boundaries), self.num_steps):
-            values += [low + (high - low) * (step + 1) / count for step in range(count)]
-        values[-1] = 1.0
-        return values
 
 
 @dataclass(frozen=True, eq=False)

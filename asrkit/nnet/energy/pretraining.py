@@ -10,11 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from asrkit.nnet.draws import Draws
-from asrkit.nnet.energy.cd import CdConfig, ContrastiveDivergence
+from asrkit.nnet.energy.cd import ContrastiveDivergence
+from asrkit.nnet.energy.config import CdConfig, RbmConfig, UpDownConfig, Visible
 from asrkit.nnet.energy.dbn import Dbn
 from asrkit.nnet.energy.monitor import free_energy_gap, histograms, pseudo_likelihood, reconstruction_error
-from asrkit.nnet.energy.rbm import Rbm, RbmConfig, Visible, new_rbm
-from asrkit.nnet.energy.up_down import UpDown, UpDownConfig
+from asrkit.nnet.energy.rbm import Rbm, new_rbm
+from asrkit.nnet.energy.up_down import UpDown
 from asrkit.nnet.pretraining import Layers, Phase
 
 PSEUDO_LIKELIHOOD_FRAMES = 500

@@ -33,49 +33,20 @@ square costs.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from asrkit.core.errors import ConfigError, ModelError
+from asrkit.core.errors import ModelError
 from asrkit.nnet.draws import Draws
+from asrkit.nnet.energy.config import Hidden, RbmConfig, Visible
 from asrkit.nnet.stack import StackLayer
-
-Visible = Literal["bernoulli", "gaussian"]
-Hidden = Literal["bernoulli", "relu"]
 
 LEAST_ACTIVITY = 1e-4
 """Mean activity of a visible unit, and of its opposite, that the initial bias stands for at least (Kaldi's nnet1)."""
 
 LOG_TWO_PI = float(np.log(2 * np.pi))
-
-
-@dataclass(frozen=True)
-class RbmConfig:
-    """What an RBM is, and how it begins.
-
-    Attributes
-    ----------
-    hidden : {'bernoulli', 'relu'}
-        Hidden units.
-    learn_variance : bool
-        Learn the variance of Gaussian visible units; otherwise it stays that of the data.
-    weight_std : float
-        Standard deviation of the initial weights.
-    hidden_bias : float
-        Initial bias of the hidden units.
-    """
-
-    hidden: Hidden = "bernoulli"
-    learn_variance: bool = False
-    weight_std: float = 0.1
-    hidden_bias: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.weight_std < 0:
-            raise ConfigError(f"weight_std is {self.weight_std:g}, expected 0 or more")
 
 
 @dataclass(eq=False)

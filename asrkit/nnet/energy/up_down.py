@@ -9,7 +9,6 @@ weights teach the recognition ones, by the gradient of log q(h_l | h_{l-1}).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,38 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from asrkit.core.errors import ConfigError, ModelError
+from asrkit.core.errors import ModelError
 from asrkit.nnet.draws import Draws
-from asrkit.nnet.energy.cd import CdConfig, ContrastiveDivergence
+from asrkit.nnet.energy.cd import ContrastiveDivergence
+from asrkit.nnet.energy.config import UpDownConfig
 from asrkit.nnet.energy.dbn import Dbn, DirectedLayer
 from asrkit.nnet.stack import StackLayer
-
-
-@dataclass(frozen=True)
-class UpDownConfig:
-    """How a whole deep belief network is trained after its layers were.
-
-    Attributes
-    ----------
-    learning_rate : float
-        Of directed layers between Bernoulli units.
-    gaussian_learning_rate : float
-        Of the lowest layer, where its visible units are Gaussian.
-    learning_rate_decay : float
-        Factor from epoch to epoch, of the directed layers.
-    top : CdConfig
-        Training of the top RBM.
-    """
-
-    learning_rate: float = 0.05
-    gaussian_learning_rate: float = 0.002
-    learning_rate_decay: float = 1.0
-    top: CdConfig = field(default_factory=lambda: CdConfig(steps=3, learning_rate=0.05, momentum_frames=0, l2=0.0002))
-
-    def __post_init__(self) -> None:
-        for name in ("learning_rate", "gaussian_learning_rate", "learning_rate_decay"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ConfigError(f"{name} is {getattr(self, name):g}, expected 0 or more")
 
 
 class UpDown:

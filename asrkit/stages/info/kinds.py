@@ -33,6 +33,7 @@ from asrkit.stages.info.model import model_facts
 from asrkit.stages.info.recognizer import is_package, recognizer_facts
 from asrkit.stages.info.records import RECORD, records_of
 from asrkit.stages.info.results import alignment_facts, decoding_facts
+from asrkit.stages.info.stack import stack_facts
 
 Facts = dict[str, Any]
 
@@ -78,6 +79,7 @@ class FileKind:
 
 DIRECTORIES = (
     DirectoryKind("model", "GMM-HMM model directory", ("model.safetensors", "tree.json", "frontend.json"), model_facts),
+    DirectoryKind("stack", "pretrained stack", ("stack.safetensors", "frontend.json"), stack_facts),
     DirectoryKind("alignment", "alignments", ("ali.scp",), alignment_facts),
     DirectoryKind("data", "data directory", ("wav.scp", "utt2spk"), data_facts),
     DirectoryKind("lang", "lang directory", ("lang.json", "words.txt", "phones.txt"), lang_facts),

@@ -11,8 +11,9 @@ import torch
 
 from asrkit.core.errors import ConfigError, ModelError
 from asrkit.nnet.draws import Draws
-from asrkit.nnet.energy.cd import CdConfig, ContrastiveDivergence, contrastive_cost
-from asrkit.nnet.energy.rbm import Rbm, RbmConfig, new_rbm
+from asrkit.nnet.energy.cd import ContrastiveDivergence, contrastive_cost
+from asrkit.nnet.energy.config import CdConfig, RbmConfig
+from asrkit.nnet.energy.rbm import Rbm, new_rbm
 from tests.nnet.energy.enumeration import configurations, joint, random_rbm
 
 PLAIN = CdConfig(learning_rate=1.0, momentum=0.0, final_momentum=0.0, l2=0.0, guard_ratio=0.0, variance_rate=1.0)

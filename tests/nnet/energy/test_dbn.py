@@ -11,11 +11,11 @@ import torch
 
 from asrkit.core.errors import ConfigError, ModelError
 from asrkit.nnet.draws import Draws
-from asrkit.nnet.energy.cd import CdConfig
+from asrkit.nnet.energy.config import CdConfig, UpDownConfig
 from asrkit.nnet.energy.dbn import Dbn, bernoulli_entropy
 from asrkit.nnet.energy.partition import exact_log_partition
 from asrkit.nnet.energy.rbm import Rbm
-from asrkit.nnet.energy.up_down import UpDown, UpDownConfig
+from asrkit.nnet.energy.up_down import UpDown
 from asrkit.nnet.stack import StackLayer
 from tests.nnet.energy.enumeration import configurations, random_rbm
 

@@ -11,8 +11,8 @@ from scipy.integrate import dblquad
 
 from asrkit.core.errors import ConfigError, ModelError
 from asrkit.nnet.draws import Draws
+from asrkit.nnet.energy.config import AisConfig
 from asrkit.nnet.energy.partition import (
-    AisConfig,
     binary_states,
     estimate_log_partition,
     exact_log_partition,

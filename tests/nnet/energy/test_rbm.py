@@ -11,7 +11,8 @@ from scipy.integrate import quad
 
 from asrkit.core.errors import ConfigError, ModelError
 from asrkit.nnet.draws import Draws
-from asrkit.nnet.energy.rbm import Rbm, RbmConfig, new_rbm, noisy_rectified, softplus_integral
+from asrkit.nnet.energy.config import RbmConfig
+from asrkit.nnet.energy.rbm import Rbm, new_rbm, noisy_rectified, softplus_integral
 from tests.nnet.energy.enumeration import configurations, joint, random_rbm
 
 VISIBLE = [("bernoulli", False), ("gaussian", False), ("gaussian", True)]

@@ -20,56 +20,20 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from asrkit.core.errors import ConfigError, DataError, ModelError
+from asrkit.core.errors import DataError, ModelError
+from asrkit.nnet.autoencoders.config import AutoencoderConfig, Encoder, Inputs
 from asrkit.nnet.draws import Draws
 from asrkit.nnet.pretraining import Layers, Phase
 from asrkit.nnet.stack import StackLayer
-from asrkit.nnet.train.optimiser import Optimiser, OptimiserConfig
-
-Inputs = Literal["gaussian", "bernoulli"]
-Encoder = Literal["sigmoid", "tanh", "relu"]
-
-
-@dataclass(frozen=True)
-class AutoencoderConfig:
-    """What an autoencoder is, and how it is trained.
-
-    Attributes
-    ----------
-    activation : {'sigmoid', 'tanh', 'relu'}
-        f.
-    tied : bool
-        The decoder has the encoder's weights, transposed.
-    corruption : {'masking', 'gaussian', 'none'}
-        ``masking`` puts inputs at 0, ``gaussian`` adds normal noise.
-    corruption_level : float
-        Share of the inputs that are masked, or the deviation of the noise.
-    contraction : float
-        Factor of the squared derivatives; 0: none.
-    optimiser : OptimiserConfig
-    """
-
-    activation: Encoder = "sigmoid"
-    tied: bool = True
-    corruption: Literal["masking", "gaussian", "none"] = "masking"
-    corruption_level: float = 0.2
-    contraction: float = 0.0
-    optimiser: OptimiserConfig = field(default_factory=lambda: OptimiserConfig(kind="adam"))
-
-    def __post_init__(self) -> None:
-        for name in ("corruption_level", "contraction"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ConfigError(f"{name} is {getattr(self, name):g}, expected 0 or more")
-        if self.corruption == "masking" and self.corruption_level >= 1:
-            raise ConfigError(f"corruption_level is {self.corruption_level:g}, expected a share of the inputs below 1")
+from asrkit.nnet.train.optimiser import Optimiser
 
 
 @dataclass(eq=False)
@@ -161,8 +125,9 @@ def new_autoencoder(
 ) -> Autoencoder:
     """Return an autoencoder to be trained.
 
-    Weights are uniform within the bounds of Glorot and Bengio 2010 (four times as wide for a sigmoid), or normal of
-    variance 2 / V for rectified units (He et al. 2015).
+    Weights are uniform within the bounds of Glorot and Bengio 2010, or normal of variance 2 / V for rectified units (He
+    et al. 2015). Bounds four times as wide, as in networks of sigmoids, would make reconstructions of Gaussian inputs
+    spread further than these.
 
     Parameters
     ----------
@@ -175,8 +140,7 @@ def new_autoencoder(
         empty = mean.new_empty((num_inputs, num_hidden))
         if config.activation == "relu":
             return draws.normal(empty) * math.sqrt(2 / num_inputs)
-        bound = math.sqrt(6 / (num_inputs + num_hidden)) * (4 if config.activation == "sigmoid" else 1)
-        return (2 * draws.uniform(empty) - 1) * bound
+        return (2 * draws.uniform(empty) - 1) * math.sqrt(6 / (num_inputs + num_hidden))
 
     bias = torch.logit(mean, eps=1e-4) if inputs == "bernoulli" else mean.clone()
     weights = drawn()

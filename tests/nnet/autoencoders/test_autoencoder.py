@@ -10,16 +10,11 @@ import pytest
 import torch
 
 from asrkit.core.errors import ConfigError, DataError, ModelError
-from asrkit.nnet.autoencoder import (
-    Autoencoder,
-    AutoencoderConfig,
-    AutoencoderTraining,
-    corrupt,
-    new_autoencoder,
-)
+from asrkit.nnet.autoencoders.autoencoder import Autoencoder, AutoencoderTraining, corrupt, new_autoencoder
+from asrkit.nnet.autoencoders.config import AutoencoderConfig
 from asrkit.nnet.draws import Draws
 from asrkit.nnet.stack import StackLayer
-from asrkit.nnet.train.optimiser import OptimiserConfig
+from asrkit.nnet.train.config import OptimiserConfig
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu")
 

@@ -1,0 +1,111 @@
+"""`asrkit sample`: frames drawn from a stack of RBMs, as arrays and as a picture."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asrkit.core.archives import ArchiveWriter
+from asrkit.core.errors import ConfigError, ModelError
+from asrkit.core.files import read_json, whole_file
+from asrkit.data.datadir import DataDir
+from asrkit.features.frontend import check_front_end, load_front_end
+from asrkit.features.pipeline import INPUTS_FILE, ModelInputs
+from asrkit.nnet.energy.config import SampleConfig
+from asrkit.nnet.energy.sampling import draw_samples
+from asrkit.nnet.stack import Stack, load_stack, stack_files
+from asrkit.nnet.train.frames import Frames
+from asrkit.stages.acoustic import data_files
+from asrkit.stages.record import RunOptions, StageReport, StageResult, check_apart, run_stage
+
+PICTURE = "samples.png"
+
+
+def sample_stack(
+    stack_path: Path, out: Path, config: SampleConfig, options: RunOptions, data_path: Path | None = None
+) -> StageReport:
+    """Draw frames from a stack of RBMs: Gibbs steps at its top, then down through the layers.
+
+    Parameters
+    ----------
+    stack_path : Path
+        What `asrkit pretrain rbm` or `dbn` made.
+    out : Path
+        Directory to be made: ``samples.ark`` with a matrix (window, dimension) of features for each sample, not
+        normalised, earliest frame first, and ``samples.png``.
+    data_path : Path, optional
+        Data directory from whose frames the chains start; otherwise they start from the biases.
+
+    Raises
+    ------
+    ModelError
+        The stack is one of autoencoders, which give frames no probability.
+    ConfigError
+        A picture is wanted, and matplotlib is not installed.
+    """
+    check_apart(out, stack_path, *([] if data_path is None else [data_path]))
+    if config.pictures and importlib.util.find_spec("matplotlib") is None:
+        raise ConfigError(
+            "pictures need matplotlib", remedy="pip install 'asrkit[report]', or --set pictures=false for arrays alone"
+        )
+    inputs = [*stack_files(stack_path), *([] if data_path is None else data_files(data_path, ("utt2spk",)))]
+
+    def body() -> StageResult:
+        stack = load_stack(stack_path)
+        if any(layer.kind == "autoencoder" for layer in stack.layers):
+            raise ModelError(
+                "autoencoders give frames no probability to draw by",
+                where=stack_path,
+                remedy="give a stack of `asrkit pretrain rbm` or `dbn`",
+            )
+        start = None if data_path is None else _frames_of(data_path, stack)
+        samples = draw_samples(stack, config, options.seed, start)
+        with ArchiveWriter(out, "samples") as writer:
+            for number, one in enumerate(samples, 1):
+                writer.write(f"sample-{number:04d}", one)
+        if config.pictures:
+            draw_picture(samples, out / PICTURE)
+        num_samples, width, dim = samples.shape
+        return StageResult({"samples": num_samples, "frames": width, "dim": dim, "gibbs_steps": config.num_steps})
+
+    outputs = [out / "samples.ark", out / "samples.scp", *([out / PICTURE] if config.pictures else [])]
+    return run_stage("sample", out, inputs, config, outputs, options, body)
+
+
+def _frames_of(data_path: Path, stack: Stack) -> Frames:
+    check_front_end(stack.front_end, load_front_end(data_path), data_path)
+    origin = read_json(data_path / INPUTS_FILE) if (data_path / INPUTS_FILE).exists() else None
+    if origin != stack.inputs:
+        raise ModelError(
+            "the stack was trained on inputs of another kind than these features",
+            where=data_path,
+            remedy="give the features that it was trained on",
+        )
+    features = ModelInputs(DataDir.load(data_path), replace(stack.pipeline, splice_left=0, splice_right=0))
+    usable = [key for key in features if len(features[key]) and np.isfinite(features[key]).all()]
+    return Frames(features, usable, stack.normalisation, stack.pipeline.splice_left, stack.pipeline.splice_right)
+
+
+def draw_picture(samples: NDArray[np.float32], path: Path) -> None:
+    """Draw samples (N, window, D) as spectrograms side by side: time to the right, dimensions upwards, one scale."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    count, _, dim = samples.shape
+    columns = math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    figure = Figure(figsize=(1.2 * columns, 1.2 * rows * min(3.0, max(0.6, dim / 20))), layout="constrained")
+    FigureCanvasAgg(figure)
+    low, high = float(samples.min()), float(samples.max())
+    for number, one in enumerate(samples):
+        axes = figure.add_subplot(rows, columns, number + 1)
+        axes.imshow(one.T, origin="lower", aspect="auto", vmin=low, vmax=high, interpolation="nearest")
+        axes.set_xticks([])
+        axes.set_yticks([])
+    with whole_file(path) as part:
+        figure.savefig(part, format="png", dpi=150)
