@@ -184,8 +184,8 @@ class ContrastiveDivergence:
                 value.mul_(momentum)
         for visible, hidden, share in ends:
             ones = visible.new_ones(len(visible))
-            self._velocity["visible_bias"].add_(ones @ visible, alpha=rate * share)
-            self._velocity["hidden_bias"].add_(ones @ hidden, alpha=rate * share)
+            self._velocity["visible_bias"].addmv_(visible.T, ones, alpha=rate * share)
+            self._velocity["hidden_bias"].addmv_(hidden.T, ones, alpha=rate * share)
             if self._learn_variance:
                 self._accumulate_variance(visible, hidden, rate * share)
             velocity.addmm_(visible.T, hidden, beta=momentum if share > 0 else 1.0, alpha=rate * share)
