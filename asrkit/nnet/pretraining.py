@@ -222,8 +222,8 @@ class _Run:
         order = self.phase * 1_000_000 + self.epoch  # no two epochs of all phases share one
         chunks = self.training.epoch(self.seed, order, self.next_chunk)
         label = f"{phase.name}, epoch {self.epoch + 1} of {phase.num_epochs}"
+        started = time.monotonic()
         for chunk in progress(chunks, total=self.training.num_chunks - self.next_chunk, label=label):
-            started = time.monotonic()
             draws = Draws(self.seed, "pretraining", f"{phase.name} {self.epoch} {chunk.number}", self.device)
             for batch in chunk.minibatches(batch_size):
                 trainer.step(forward(batch.inputs), draws, self.epoch)
@@ -234,6 +234,7 @@ class _Run:
             self.next_chunk = chunk.number + 1
             if store is not None and store.due:
                 store.save(self.snapshot())
+            started = time.monotonic()
 
     def _report(self, trainer: Trainer, watched: torch.Tensor, held_out: torch.Tensor | None) -> None:
         phase = self.phases[self.phase]

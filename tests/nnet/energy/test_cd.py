@@ -303,6 +303,33 @@ def test_a_restored_trainer_goes_on_to_the_same_bits(persistent: bool) -> None:
     assert resumed.num_frames == 90
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_a_gpu_comes_to_what_a_cpu_does() -> None:
+    """Without draws, in double precision; with draws in single precision it still learns the planted RBM."""
+    for visible, hidden, variance in CASES:
+        on_cpu = random_rbm(visible, hidden, scale=0.3, variance=variance)
+        moved_there = {name: value.cuda() for name, value in on_cpu.parameters().items()}
+        on_gpu = Rbm(on_cpu.visible, on_cpu.hidden, **moved_there)
+        config = replace(PLAIN, learning_rate=0.1, chain_hidden="means", steps=2)
+        for rbm in (on_cpu, on_gpu):
+            trainer = ContrastiveDivergence(rbm, config, learn_variance=variance)
+            for number in range(20):
+                data = frames_of(on_cpu, 9, seed=number).to(rbm.weights.device)
+                trainer.step(data, Draws(number, "steps", device=rbm.weights.device))
+        for name, value in on_gpu.parameters().items():
+            torch.testing.assert_close(value.cpu(), on_cpu.parameters()[name], rtol=1e-9, atol=1e-9)
+    exact, data = planted()
+    data = data.float().cuda()
+    draws = Draws(5, "planted", device=data.device)
+    rbm = new_rbm("bernoulli", 2, data.mean(0), data.var(0), RbmConfig(), draws)
+    trainer = ContrastiveDivergence(rbm, CdConfig(steps=5, chain_visible="samples", momentum_frames=100_000, l2=0.0))
+    for epoch in range(40):
+        for batch in data.split(100):
+            trainer.step(batch, draws, epoch)
+    learned = Rbm("bernoulli", "bernoulli", **{name: value.double().cpu() for name, value in rbm.parameters().items()})
+    assert divergence(exact, learned) < 0.02
+
+
 def test_what_cannot_be_is_refused() -> None:
     for options in (
         {"steps": 0},
