@@ -12,6 +12,9 @@ Where the chains have reached their equilibrium it is the gradient of -log p, si
              = - (v_i - b_i) / σ_i²                Gaussian ones
     ∂F/∂z_i  = - (v_i - b_i)² / 2σ_i² + (v_i / σ_i²) Σ_j W_ij E[h_j | v],     z = log σ²
 
+Weights and biases of a Gaussian unit move by σ_i² times their derivatives, which is how they would move if the data and
+the unit were scaled to unit variance: one learning rate suits units of any scale, and does not grow as variances fall.
+
 CD-k starts a chain of k Gibbs steps at each frame of the minibatch; persistent CD (Tieleman 2008) goes on with chains
 of its own from step to step.
 """
@@ -126,8 +129,8 @@ class ContrastiveDivergence:
 
     def _run_chains(self, v: torch.Tensor, draws: Draws) -> None:
         rbm, config = self.rbm, self.config
-        self._data = rbm.scaled(v)
-        torch.addmm(rbm.hidden_bias, self._data, rbm.weights, out=self._data_hidden)
+        self._data = v
+        torch.addmm(rbm.hidden_bias, rbm.scaled(v), rbm.weights, out=self._data_hidden)
         if self._chains is None:
             state = self._hidden_state(self._data_hidden, draws)
         else:
@@ -142,8 +145,7 @@ class ContrastiveDivergence:
                 self._note_error(v)
             if config.chain_visible == "samples":
                 self._end.copy_(self._sampled(self._end, draws))
-            self._end_scaled = rbm.scaled(self._end)
-            torch.addmm(rbm.hidden_bias, self._end_scaled, rbm.weights, out=self._end_hidden)
+            torch.addmm(rbm.hidden_bias, rbm.scaled(self._end), rbm.weights, out=self._end_hidden)
             if number + 1 < config.steps:
                 state = self._hidden_state(self._end_hidden, draws)
             else:
@@ -177,7 +179,7 @@ class ContrastiveDivergence:
         velocity = self._velocity["weights"]
         ends = (
             (self._data, self._data_hidden, 1 / len(self._data)),
-            (self._end_scaled, self._end_hidden, -1 / len(self._end)),
+            (self._end, self._end_hidden, -1 / len(self._end)),
         )
         for value in self._velocity.values():
             if value is not velocity:
@@ -199,9 +201,8 @@ class ContrastiveDivergence:
     def _accumulate_variance(self, visible: torch.Tensor, hidden: torch.Tensor, factor: float) -> None:
         rbm = self.rbm
         assert rbm.log_variance is not None
-        variance = torch.exp(rbm.log_variance)
-        squares = ((visible * variance - rbm.visible_bias) ** 2).sum(dim=0) / variance
-        part = 0.5 * squares - (visible * functional.linear(hidden, rbm.weights)).sum(dim=0)
+        pulled = (visible * functional.linear(hidden, rbm.weights)).sum(dim=0)
+        part = (0.5 * ((visible - rbm.visible_bias) ** 2).sum(dim=0) - pulled) * torch.exp(-rbm.log_variance)
         self._velocity["log_variance"].add_(part, alpha=factor * self.config.variance_rate)
 
     def _sparsity_pull(self) -> torch.Tensor:

@@ -3,7 +3,8 @@
 Hinton, Osindero and Teh 2006, appendix B. On the way up (wake) states drawn by the recognition weights teach the
 generative ones: each layer's follow the gradient of log p(h_{l-1} | h_l). The top RBM takes a step of contrastive
 divergence from the uppermost states. On the way down (sleep) states drawn from the ends of its chains by the generative
-weights teach the recognition ones, by the gradient of log q(h_l | h_{l-1}).
+weights teach the recognition ones, by the gradient of log q(h_l | h_{l-1}). As in :mod:`asrkit.nnet.energy.cd`, the
+weights and the bias of a Gaussian unit move as if it had unit variance.
 """
 
 from __future__ import annotations
@@ -78,13 +79,12 @@ class UpDown:
             flat = difference.view(-1)
             self._error += flat @ flat
             self._error_frames += len(below)
-        difference = layer.scaled(difference)
         layer.generative_weights.addmm_(difference.T, above, alpha=rate / len(below))
         layer.visible_bias.add_(difference.mean(dim=0), alpha=rate)
 
     def _teach_recognition(self, layer: DirectedLayer, below: torch.Tensor, above: torch.Tensor, rate: float) -> None:
         difference = above - torch.sigmoid(layer.recognition_input(below))
-        layer.weights.addmm_(layer.scaled(below).T, difference, alpha=rate / len(below))
+        layer.weights.addmm_(below.T, difference, alpha=rate / len(below))
         layer.hidden_bias.add_(difference.mean(dim=0), alpha=rate)
 
     def take_error(self) -> float | None:

@@ -62,7 +62,35 @@ def test_an_update_follows_the_derivative_of_the_cost(
         value.requires_grad_()
     contrastive_cost(before, data, trainer.chain_end).backward()
     for name, change in moved(rbm, before).items():
-        torch.testing.assert_close(change, -leaves[name].grad, msg=name)  # type: ignore[operator]
+        # Of Gaussian units weights and biases follow it as those of units scaled to unit variance.
+        scale = (
+            torch.exp(leaves["log_variance"].detach()) if variance and name.startswith(("w", "v")) else torch.ones(1)
+        )
+        expected = -leaves[name].grad * (scale[:, None] if name == "weights" else scale)  # type: ignore[operator]
+        torch.testing.assert_close(change, expected, msg=name)
+
+
+def test_the_scale_of_gaussian_units_changes_nothing_but_the_scale() -> None:
+    """Data and units in other units of measurement: the same hidden means, visible units scaled."""
+    plain = random_rbm("gaussian", scale=0.3, variance=True)
+    factor = torch.tensor([0.1, 3.0, 1.0, 20.0, 0.5], dtype=torch.float64)
+    assert plain.log_variance is not None
+    scaled = Rbm(
+        "gaussian",
+        "bernoulli",
+        plain.weights * factor[:, None],
+        plain.visible_bias * factor,
+        plain.hidden_bias.clone(),
+        plain.log_variance + 2 * torch.log(factor),
+    )
+    for rbm, size in ((plain, torch.ones(5)), (scaled, factor)):
+        trainer = ContrastiveDivergence(rbm, replace(PLAIN, learning_rate=0.05), learn_variance=True)
+        for number in range(10):
+            trainer.step(frames_of(rbm, 20, seed=number) * size, Draws(number, "steps"))
+    torch.testing.assert_close(scaled.weights, plain.weights * factor[:, None])
+    torch.testing.assert_close(scaled.visible_bias, plain.visible_bias * factor)
+    torch.testing.assert_close(scaled.hidden_bias, plain.hidden_bias)
+    torch.testing.assert_close(scaled.log_variance, plain.log_variance + 2 * torch.log(factor))
 
 
 def test_the_cost_itself_is_right_by_finite_differences() -> None:

@@ -196,9 +196,11 @@ def test_wake_and_sleep_follow_the_derivatives_of_what_they_teach(visible: str, 
         below, above = sleep[2 - number], sleep[1 - number]
         x = layer.recognition_input(below)
         (above * x - torch.log1p(torch.exp(x))).sum(1).mean().backward()
+        scale = torch.ones(1) if layer.log_variance is None else torch.exp(layer.log_variance.detach())
         for name, value in layer.parameters().items():
             if name != "log_variance":
-                torch.testing.assert_close(after[number][name] - value, value.grad, msg=f"{number} {name}")
+                size = scale[:, None] if name.endswith("weights") else scale if name == "visible_bias" else 1.0
+                torch.testing.assert_close(after[number][name] - value, value.grad * size, msg=f"{number} {name}")  # type: ignore[operator]
 
 
 def test_up_down_training_goes_on_to_the_same_bits() -> None:
