@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from asrkit.nnet.draw_kernels import LANES, draw_bernoulli
 from asrkit.nnet.draws import Draws
 
 DTYPES = [torch.float32, torch.float64]
@@ -69,3 +70,39 @@ def test_results_can_be_written_in_place() -> None:
 
 def test_integers_cover_their_range() -> None:
     assert sorted(Draws(0, "integers").integers(5, (200,)).unique().tolist()) == [0, 1, 2, 3, 4]
+
+
+def plain_bernoulli(state: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """The kernel's generator, number by number, in Python's own integers."""
+    mask, drawn = 2**32 - 1, []
+    lanes = [[int(word) for word in column] for column in state.T]
+    for start in range(0, len(probabilities), len(lanes)):
+        for lane in range(len(lanes)):
+            a, b, c, d = lanes[lane]
+            total = (a + d) & mask
+            bits = ((total << 7 | total >> 25) + a) & mask
+            c, d = c ^ a, d ^ b
+            lanes[lane] = [a ^ d, b ^ c, c ^ (b << 9) & mask, (d << 11 | d >> 21) & mask]
+            if start + lane < len(probabilities):
+                drawn.append(float(bits / 2**8 // 1 / 2**24 < probabilities[start + lane]))
+    return np.array(drawn, dtype=np.float32)
+
+
+@pytest.mark.parametrize("count", [1, LANES - 1, LANES, 5 * LANES + 3])
+def test_the_kernel_is_the_published_generator(count: int) -> None:
+    rng = np.random.default_rng(count)
+    state = rng.integers(2**32, size=(4, LANES), dtype=np.uint32)
+    probabilities = rng.random(count, dtype=np.float32)
+    out = np.full(count, 7.0, dtype=np.float32)
+    expected = plain_bernoulli(state, probabilities)
+    draw_bernoulli(state, probabilities, out)
+    np.testing.assert_array_equal(out, expected)
+
+
+def test_shapes_that_are_not_contiguous_are_drawn_too() -> None:
+    probabilities = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]).T
+    assert torch.equal(Draws(0, "shape").bernoulli(probabilities), probabilities)
+    out = torch.empty(2, 3).T
+    assert torch.equal(Draws(0, "shape").bernoulli(probabilities, out=out), probabilities)
+    expanded = torch.tensor([0.0, 1.0]).expand(5, 2)
+    assert torch.equal(Draws(0, "shape").bernoulli(expanded), expanded)
