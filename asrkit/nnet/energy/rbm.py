@@ -25,7 +25,7 @@ Rectified hidden units (Nair and Hinton 2010, "Rectified linear units improve re
 ones has the mean Σ_n sigmoid(x - n + 1/2), which is taken as log(1 + exp(x)): exact for copies that lie densely, and
 within 0.011 for these. So F(v) has -Σ_j R(x_j) in place of the logarithms, R(x) = ∫ log(1 + exp(t)) dt from -∞ to x =
 -Li₂(-exp(x)), and dR/dx is the mean. The number is drawn, as in the paper, as max(0, x + N(0, sigmoid(x))), whose mean
-falls short by up to 0.4 where x is about 0 or below, and by less than 0.05 from x = 3 on. With Gaussian visible units
+falls short by up to 0.4 where x is about 0 or below, and by less than 0.06 from x = 3 on. With Gaussian visible units
 such a model has a partition function only where no direction of v gains more by R, which grows as x²/2, than its own
 square costs.
 """
