@@ -11,6 +11,16 @@ from asrkit.cli.options import stage_command
 from asrkit.stages.dnn_config import CnnStageConfig, MlpStageConfig
 from asrkit.stages.record import RunOptions, StageReport
 
+_PATH = click.Path(path_type=Path)
+
+_realign = click.option(
+    "--realign",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="N times, align the data with the network and train again.",
+)
+
 
 @click.group()
 def command() -> None:
@@ -19,24 +29,43 @@ def command() -> None:
 
 @command.command()
 @stage_command(MlpStageConfig, jobs=False)
-@click.argument("data", type=click.Path(path_type=Path))
-@click.argument("alignment", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
-@click.option("--init", metavar="STACK", type=click.Path(path_type=Path), help="Begin with what `pretrain` made.")
-def mlp(data: Path, alignment: Path, out: Path, init: Path | None, config: Any, options: RunOptions) -> StageReport:
+@click.argument("data", type=_PATH)
+@click.argument("alignment", type=_PATH)
+@click.argument("out", type=_PATH)
+@click.option("--init", metavar="STACK", type=_PATH, help="Begin with what `asrkit pretrain` made.")
+@_realign
+def mlp(
+    data: Path, alignment: Path, out: Path, init: Path | None, realign: int, config: Any, options: RunOptions
+) -> StageReport:
     """A perceptron over a window of frames: the features of DATA and the pdfs of ALIGNMENT make the model OUT."""
-    from asrkit.stages.train_dnn import train_dnn
-
-    return train_dnn("mlp", data, alignment, out, config, options, init)
+    return _train("mlp", data, alignment, out, config, options, realign, init)
 
 
 @command.command()
 @stage_command(CnnStageConfig, jobs=False)
-@click.argument("data", type=click.Path(path_type=Path))
-@click.argument("alignment", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
-def cnn(data: Path, alignment: Path, out: Path, config: Any, options: RunOptions) -> StageReport:
+@click.argument("data", type=_PATH)
+@click.argument("alignment", type=_PATH)
+@click.argument("out", type=_PATH)
+@_realign
+def cnn(data: Path, alignment: Path, out: Path, realign: int, config: Any, options: RunOptions) -> StageReport:
     """Convolutions over time and frequency, for filterbank features: DATA and ALIGNMENT make the model OUT."""
+    return _train("cnn", data, alignment, out, config, options, realign)
+
+
+def _train(
+    kind: str,
+    data: Path,
+    alignment: Path,
+    out: Path,
+    config: Any,
+    options: RunOptions,
+    rounds: int,
+    init: Path | None = None,
+) -> StageReport:
+    from asrkit.stages.realign import train_realigned
     from asrkit.stages.train_dnn import train_dnn
 
-    return train_dnn("cnn", data, alignment, out, config, options)
+    def train(aligned: Path, made: Path) -> StageReport:
+        return train_dnn(kind, data, aligned, made, config, options, init)
+
+    return train_realigned(train, data, alignment, out, rounds, options)

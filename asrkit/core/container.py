@@ -30,7 +30,7 @@ def save_model(path: Path | str, kind: str, arrays: Mapping[str, NDArray[Any]], 
 
     header = {"asrkit": json.dumps({"kind": kind, "meta": dict(meta)}, sort_keys=True)}
     with whole_file(path) as part:
-        save_file({name: np.ascontiguousarray(a) for name, a in arrays.items()}, part, metadata=header)
+        save_file({name: np.asarray(a, order="C") for name, a in arrays.items()}, part, metadata=header)
 
 
 def load_model(path: Path | str, kind: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:

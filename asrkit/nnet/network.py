@@ -82,7 +82,7 @@ def to_arrays(network: Network) -> dict[str, NDArray[Any]]:
 def load_layers(network: Mlp, layers: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]]) -> None:
     """Put weights (inputs, units) and biases (units,) into the first hidden layers."""
     with torch.no_grad():
-        for linear, (weights, bias) in zip(network.linear_layers(), layers):
+        for linear, (weights, bias) in zip(network.hidden_layers, layers):
             linear.weight.copy_(torch.from_numpy(np.ascontiguousarray(weights.T)))
             linear.bias.copy_(torch.from_numpy(np.array(bias)))
 

@@ -51,9 +51,26 @@ class DnnConfig:
 
 @dataclass(frozen=True)
 class MlpStageConfig(DnnConfig):
-    """Configuration of `asrkit train-dnn mlp`; ``network`` is the shape of the perceptron."""
+    """Configuration of `asrkit train-dnn mlp`.
+
+    Attributes
+    ----------
+    network : MlpConfig
+        Shape of the perceptron.
+    layerwise_epochs : int
+        Put the hidden layers on one by one, and train so many epochs before the next comes (discriminative
+        pretraining, Seide et al. 2011); 0: train all at once.
+    """
 
     network: MlpConfig = field(default_factory=MlpConfig)
+    layerwise_epochs: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.layerwise_epochs < 0:
+            raise ConfigError(f"layerwise_epochs is {self.layerwise_epochs}, expected 0 or more")
+        if self.layerwise_epochs and self.network.bottleneck:
+            raise ConfigError("layers are put on one by one in perceptrons without a bottleneck")
 
 
 @dataclass(frozen=True)

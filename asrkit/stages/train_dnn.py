@@ -23,6 +23,7 @@ from asrkit.nnet.stack import Stack, load_stack, stack_files
 from asrkit.nnet.train.checkpoint import CheckpointStore
 from asrkit.nnet.train.classifier import EpochReport, train_classifier
 from asrkit.nnet.train.frames import Frames
+from asrkit.nnet.train.layerwise import grow_layers
 from asrkit.stages.acoustic import LANG_FILES, data_files, load_acoustic_model, model_files, save_model_folder
 from asrkit.stages.checkpoint import training_key
 from asrkit.stages.dnn_config import CnnStageConfig, DnnConfig, MlpStageConfig
@@ -72,16 +73,32 @@ def train_dnn(
     def body() -> StageResult:
         stack = None if init is None else _open_stack(init, data_path, config)
         corpus = _open(data_path, alignment, config, options, stack)
-        store = CheckpointStore(out / "checkpoint.safetensors", training_key(config, options.seed, inputs))
-        model, reports = _train(corpus, config, options, stack, store)
+        checkpoints = _Checkpoints(out, training_key(config, options.seed, inputs))
+        model, reports = _train(corpus, config, options, stack, checkpoints)
         write_json(out / "epochs.json", [_finite(asdict(report)) for report in reports])
         front_end = load_front_end(data_path)
         save_model_folder(out, front_end, corpus.pipeline, alignment / "lang", model, trained_on=data_path)
-        store.clear()
+        checkpoints.clear()
         return StageResult({**model.sizes(), **corpus.figures(), **_figures(reports)}, corpus.aligned.failures)
 
     outputs = [*(out / path.name for path in model_files(data_path)), out / "epochs.json"]
     return run_stage(f"train-dnn {kind}", out, inputs, config, outputs, options, body)
+
+
+@dataclass(frozen=True)
+class _Checkpoints:
+    """The places for snapshots of a training: of the network, and of those with fewer layers before it."""
+
+    out: Path
+    key: str
+
+    def __call__(self, layers: int | None = None) -> CheckpointStore:
+        number = "" if layers is None else f"-{layers}"
+        return CheckpointStore(self.out / f"checkpoint{number}.safetensors", self.key)
+
+    def clear(self) -> None:
+        for path in self.out.glob("checkpoint*.safetensors"):
+            path.unlink()
 
 
 @dataclass(frozen=True)
@@ -130,7 +147,7 @@ def _train(
     config: MlpStageConfig | CnnStageConfig,
     options: RunOptions,
     stack: Stack | None,
-    store: CheckpointStore,
+    checkpoints: _Checkpoints,
 ) -> tuple[NnetHmm, tuple[EpochReport, ...]]:
     aligned, pipeline = corpus.aligned, corpus.pipeline
     if stack is None:
@@ -139,9 +156,6 @@ def _train(
         normalisation = stack.normalisation
     width = pipeline.splice_left + 1 + pipeline.splice_right
     shape = NetworkShape(config.network, normalisation.dim * width, width, aligned.tree.num_pdfs)
-    network: Network = shape.build(options.seed)
-    if stack is not None and isinstance(network, Mlp):
-        load_layers(network, [(layer.weights, layer.bias) for layer in stack.layers])
     counts = aligned.counts()
     device = pick_device(config.training.device)
     training, heldout = (
@@ -159,6 +173,15 @@ def _train(
         for keys in (corpus.training, corpus.heldout)
     )
     weights = _class_weights(counts, config) if config.balance else None
+    network: Network
+    if isinstance(config, MlpStageConfig) and config.layerwise_epochs:
+        epochs, parts = config.layerwise_epochs, (options.seed, checkpoints, options.progress, weights)
+        network = grow_layers(shape, training, heldout, config.training, epochs, *parts)
+    else:
+        network = shape.build(options.seed)
+    if stack is not None and isinstance(network, Mlp):
+        load_layers(network, [(layer.weights, layer.bias) for layer in stack.layers])
+    store = checkpoints()
     reports = train_classifier(
         network, training, heldout, config.training, options.seed, store, options.progress, weights
     )
@@ -189,6 +212,8 @@ def _open_stack(init: Path, data_path: Path, config: MlpStageConfig | CnnStageCo
             "pipeline is not that of the stack, which is used where there is one",
             remedy="leave it out, or pretrain with this pipeline",
         )
+    if isinstance(config, MlpStageConfig) and config.layerwise_epochs:
+        raise ConfigError("layerwise_epochs and a stack are two ways to begin", remedy="leave out one of them")
     if not isinstance(config, MlpStageConfig):
         raise ConfigError("a stack begins the hidden layers of a perceptron", remedy="use `asrkit train-dnn mlp`")
     network = config.network

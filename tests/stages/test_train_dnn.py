@@ -236,3 +236,27 @@ def test_layers_that_are_not_there_are_refused(
     refused = CliRunner().invoke(main, arguments)
     assert refused.exit_code == 1
     assert message in refused.stderr
+
+
+def test_layers_may_be_put_on_one_by_one(world: Path, tmp_path: Path) -> None:
+    result = train(world, "mlp", *MLP, "--set", "layerwise_epochs=1", out=str(tmp_path / "out"))
+    assert result.exit_code == 0, result.output
+    assert not list((tmp_path / "out").glob("checkpoint*"))
+    assert read_json(tmp_path / "out/epochs.json")[-1]["heldout_accuracy"] > 0.9
+    # The first epoch begins with a layer that knows something.
+    assert read_json(tmp_path / "out/epochs.json")[0]["loss"] < read_json(world / "mlp/epochs.json")[0]["loss"]
+
+
+def test_a_network_may_align_and_be_trained_again(world: Path, tmp_path: Path) -> None:
+    result = train(world, "mlp", *MLP, "--realign", "1", out=str(tmp_path / "out"))
+    assert result.exit_code == 0, result.output
+    first = NnetHmm.load(tmp_path / "out/round-0/model")
+    plain = NnetHmm.load(world / "mlp")
+    for name, array in to_arrays(plain.network).items():
+        np.testing.assert_array_equal(array, to_arrays(first.network)[name])
+    realigned = ArchiveReader(tmp_path / "out/round-0/alignment/ali.scp")
+    before = ArchiveReader(world / "mono/ali.scp")
+    assert any(not np.array_equal(realigned[key], before[key]) for key in before)
+    assert not np.array_equal(
+        to_arrays(NnetHmm.load(tmp_path / "out").network)["output.weight"], to_arrays(plain.network)["output.weight"]
+    )

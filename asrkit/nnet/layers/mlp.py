@@ -58,9 +58,10 @@ class Mlp(nn.Module):
             value = block(value)
         return value
 
-    def linear_layers(self) -> list[nn.Linear]:
-        """Return the linear parts of the hidden layers, first to last; and then that of the output."""
-        return [next(part for part in block if isinstance(part, nn.Linear)) for block in self.hidden] + [self.output]  # type: ignore[attr-defined]
+    @property
+    def hidden_layers(self) -> list[nn.Linear]:
+        """The linear parts of the hidden layers, first to last."""
+        return [block[0] for block in self.hidden]  # type: ignore[index]
 
 
 def _hidden(config: MlpConfig, width: int, generator: torch.Generator) -> nn.Sequential:

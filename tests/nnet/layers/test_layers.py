@@ -32,7 +32,7 @@ def test_a_perceptron_is_its_formula(name: str) -> None:
     assert isinstance(network, Mlp)
     inputs = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32)
     value = inputs
-    layers = network.linear_layers()
+    layers = [*network.hidden_layers, network.output]
     for layer in layers[:-1]:
         value = FUNCTIONS[name](value @ layer.weight.detach().numpy().T + layer.bias.detach().numpy())
     expected = value @ layers[-1].weight.detach().numpy().T + layers[-1].bias.detach().numpy()
@@ -44,7 +44,7 @@ def test_a_bottleneck_is_a_narrow_linear_layer_before_the_last_hidden_one() -> N
     inputs = torch.randn(6, 5, generator=torch.Generator().manual_seed(0))
     below, narrow = network.outputs_of(2, inputs), network.outputs_of(3, inputs)
     assert narrow.shape == (6, 2)
-    layer = network.linear_layers()[2]  # type: ignore[union-attr]
+    layer = network.hidden_layers[2]  # type: ignore[union-attr]
     torch.testing.assert_close(narrow, below @ layer.weight.T + layer.bias)
 
 

@@ -143,3 +143,14 @@ def test_held_out_frames_that_are_not_finite_are_refused() -> None:
         network.output.bias[0] = float("inf")  # type: ignore[union-attr]
     with pytest.raises(DataError, match="not finite before training"):
         train_classifier(network, frames_of(range(12)), frames_of(range(12, 16)), CONFIG)
+
+
+def test_a_snapshot_keeps_the_shape_of_every_array(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path / "state", "this")
+    arrays = {"step": np.array(3.0), "weights": np.ones((3, 4), np.float32).T}
+    store.save(Snapshot(arrays, {}))
+    loaded = store.load()
+    assert loaded is not None
+    for name, array in arrays.items():
+        assert loaded.arrays[name].shape == array.shape
+        np.testing.assert_array_equal(loaded.arrays[name], array)
