@@ -64,6 +64,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "asrkit.cli.score_alignment",
         "Compare the phone boundaries of an alignment with hand labels.",
     ),
+    "sweep": (
+        "asrkit.cli.sweep",
+        "Run commands for every combination of some values, and tabulate the results.",
+    ),
     "info": ("asrkit.cli.info", "Say what a file or directory is, and its main facts."),
 }
 

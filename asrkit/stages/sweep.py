@@ -1,0 +1,236 @@
+"""`asrkit sweep`: the same commands for every combination of some values, and a table of what came of it.
+
+A plan is a TOML file::
+
+    [constants]                      # names for {name}; --define name=value gives or changes one
+    work = "exp"
+
+    [variables]                      # every combination is run, the last variable changing fastest
+    layers = [1, 3]
+    init = ["none", "rbm"]
+    seed = [0, 1, 2]
+
+    [[steps]]
+    when = {init = ["rbm"]}          # only then; without it, always
+    run = ["pretrain", "dbn", "{work}/data", "{work}/dbn-{layers}-{seed}", "--set", "layers={layers}"]
+
+    [[steps]]
+    run = ["train-dnn", "mlp", ...]  # asrkit's commands and their arguments, nothing else
+
+    [results.wer]                    # a number of a JSON file that the steps leave
+    file = "{work}/decode-{layers}-{init}-{seed}/best.json"
+    key = "wer"                      # "a/b" goes into a table
+
+    over = ["seed"]                  # (at the top) variables that the table averages over
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import re
+import statistics
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asrkit.core.errors import ConfigError, FormatError
+from asrkit.core.files import read_json, write_json, write_lines
+from asrkit.stages.record import Failure, RunOptions, StageReport, check_failures, check_place
+
+log = logging.getLogger("asrkit")
+
+Value = str | int | float | bool
+Values = dict[str, Value]
+RunCommand = Callable[[list[str]], int]
+"""Runs an asrkit command, given by its arguments, and returns its exit code."""
+
+_PLACE = re.compile(r"\{([A-Za-z_]\w*)\}")
+_KEYS = {"constants", "variables", "steps", "results", "over"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command: its arguments with {names}, and the values of variables with which alone it is run."""
+
+    run: tuple[str, ...]
+    when: Mapping[str, tuple[Value, ...]]
+
+    def wanted(self, values: Values) -> bool:
+        """Whether it is run for these values."""
+        return all(values[name] in allowed for name, allowed in self.when.items())
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep does; see the module.
+
+    Attributes
+    ----------
+    constants : mapping of str to value
+    variables : mapping of str to tuple of values
+    steps : tuple of Step
+    results : mapping of str to (str, str)
+        Name -> file, with {names}, and key.
+    over : tuple of str
+    """
+
+    constants: Mapping[str, Value]
+    variables: Mapping[str, tuple[Value, ...]]
+    steps: tuple[Step, ...]
+    results: Mapping[str, tuple[str, str]]
+    over: tuple[str, ...]
+
+    def combinations(self) -> Iterator[Values]:
+        """Yield the values of the variables of each combination."""
+        for chosen in itertools.product(*self.variables.values()):
+            yield dict(zip(self.variables, chosen))
+
+
+def read_plan(path: Path, defined: Mapping[str, str]) -> Plan:
+    """Read a plan.
+
+    Parameters
+    ----------
+    defined : mapping of str to str
+        Constants besides those of the file, or in their place.
+
+    Raises
+    ------
+    ConfigError
+        The file is absent or no such plan, or it uses a name that it does not define.
+    """
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise ConfigError("no such plan", where=path) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"not valid TOML: {error}", where=path) from None
+    try:
+        plan = _plan(found, defined)
+    except (TypeError, AttributeError, KeyError, ValueError) as error:
+        raise ConfigError(f"not a plan of a sweep: {error}", where=path, remedy="see `asrkit sweep --help`") from None
+    _check(plan, path)
+    return plan
+
+
+def _plan(found: dict[str, Any], defined: Mapping[str, str]) -> Plan:
+    unknown = sorted(set(found) - _KEYS)
+    if unknown:
+        raise ValueError(f"unknown key {unknown[0]}, expected {', '.join(sorted(_KEYS))}")
+    steps = []
+    for step in found["steps"]:
+        run = step["run"]
+        if set(step) - {"run", "when"} or not isinstance(run, list) or not all(isinstance(one, str) for one in run):
+            raise ValueError("a step has `run`, a list of strings, and perhaps `when`")
+        steps.append(Step(tuple(run), {name: tuple(allowed) for name, allowed in step.get("when", {}).items()}))
+    return Plan(
+        {**found.get("constants", {}), **defined},
+        {name: tuple(values) for name, values in found["variables"].items()},
+        tuple(steps),
+        {name: (str(one["file"]), str(one["key"])) for name, one in found["results"].items()},
+        tuple(found.get("over", ())),
+    )
+
+
+def _check(plan: Plan, path: Path) -> None:
+    """Refuse a plan that would fail in the midst of its work."""
+    both = sorted(set(plan.constants) & set(plan.variables))
+    if both:
+        raise ConfigError(f"{both[0]} is both a constant and a variable", where=path)
+    if not plan.variables or not all(plan.variables.values()) or not plan.steps or not plan.results:
+        raise ConfigError("a plan has variables, each with values, steps and results", where=path)
+    known = {*plan.constants, *plan.variables}
+    texts = [*(part for step in plan.steps for part in step.run), *(file for file, _ in plan.results.values())]
+    used = {name for text in texts for name in _PLACE.findall(text)}
+    if used - known:
+        name = sorted(used - known)[0]
+        raise ConfigError(f"{{{name}}} is not defined", where=path, remedy=f"--define {name}=VALUE, or name it there")
+    for name in [*plan.over, *(name for step in plan.steps for name in step.when)]:
+        if name not in plan.variables:
+            raise ConfigError(f"{name} is no variable", where=path, remedy=f"variables are {', '.join(plan.variables)}")
+    if any(not step.run or step.run[0] == "sweep" for step in plan.steps):
+        raise ConfigError("a step runs nothing, or another sweep", where=path)
+
+
+def sweep(plan_path: Path, out: Path, defined: Mapping[str, str], options: RunOptions, run: RunCommand) -> StageReport:
+    """Run all combinations, one after the other; what is up to date is skipped by the commands themselves.
+
+    Parameters
+    ----------
+    out : Path
+        Directory to be made: ``results.json``, a row for each combination, and ``results.txt``, the table.
+
+    Raises
+    ------
+    ConfigError
+        See :func:`read_plan`.
+    TooManyFailedError
+        In more combinations than the options allow a command failed, or left no result.
+    """
+    plan = read_plan(plan_path, defined)
+    check_place(out)
+    combinations = list(plan.combinations())
+    rows: list[dict[str, Any]] = []
+    failures: list[Failure] = []
+    for values in options.progress(combinations, total=len(combinations), label="combinations"):
+        name = ", ".join(f"{key} {value}" for key, value in values.items())
+        log.info("sweep: %s", name)
+        try:
+            rows.append({**values, **_run(plan, values, run)})
+        except (ConfigError, FormatError) as error:
+            failures.append(Failure(name, str(error)))
+        write_json(out / "results.json", rows)
+        write_lines(out / "results.txt", _table(plan, rows))
+    check_failures(failures, len(combinations), options, plan_path)
+    return StageReport("sweep", out, {"combinations": len(rows)}, tuple(failures), lines=tuple(_table(plan, rows)))
+
+
+def _run(plan: Plan, values: Values, run: RunCommand) -> dict[str, float]:
+    """Run the steps of one combination; return its results by name."""
+    names = {**plan.constants, **values}
+    for step in plan.steps:
+        if not step.wanted(values):
+            continue
+        arguments = [_filled(part, names) for part in step.run]
+        code = run(arguments)
+        if code == 130:
+            raise KeyboardInterrupt
+        if code:
+            raise ConfigError(f"`asrkit {' '.join(arguments)}` ended with {code}")
+    return {name: _number(Path(_filled(file, names)), key) for name, (file, key) in plan.results.items()}
+
+
+def _filled(text: str, names: Values) -> str:
+    return _PLACE.sub(lambda match: str(names[match[1]]), text)
+
+
+def _number(path: Path, key: str) -> float:
+    value = read_json(path) if path.exists() else None
+    for part in key.split("/"):
+        value = value.get(part) if isinstance(value, dict) else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise FormatError(f"no number {key!r}", where=path)
+    return value
+
+
+def _table(plan: Plan, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a line for each combination of what is not averaged over: mean, standard deviation and number."""
+    shown = [name for name in plan.variables if name not in plan.over]
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(json.dumps([row[name] for name in shown]), []).append(row)
+    heads = [*shown, *plan.results, "runs"]
+    lines = [[str(head) for head in heads]]
+    for group in groups.values():
+        cells = [str(group[0][name]) for name in shown]
+        for name in plan.results:
+            numbers = [float(row[name]) for row in group]
+            spread = f" ± {statistics.stdev(numbers):.2f}" if len(numbers) > 1 else ""
+            cells.append(f"{statistics.fmean(numbers):.2f}{spread}")
+        lines.append([*cells, str(len(group))])
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    return ["  ".join(cell.rjust(width) for cell, width in zip(line, widths)) for line in lines]
