@@ -9,6 +9,7 @@ from asrkit.core.errors import ConfigError
 from asrkit.nnet.train.newbob import NewbobConfig
 
 Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["float32", "tf32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class ClassifierConfig:
     frames: FramesConfig = field(default_factory=FramesConfig)
     device: Device = "auto"
     threads: int = 2
-    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         if self.threads < 1:

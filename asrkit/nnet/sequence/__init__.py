@@ -1,0 +1,1 @@
+"""Criteria over whole utterances, and the training of networks by them."""
