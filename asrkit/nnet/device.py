@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from asrkit.core.errors import ConfigError
-from asrkit.nnet.train.config import Device
+from asrkit.nnet.train.config import Device, Precision
 
 
 def pick_device(name: Device = "auto") -> torch.device:
@@ -52,3 +52,14 @@ def torch_threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def matmul_precision(name: Precision) -> Iterator[None]:
+    """Multiply float32 matrices with TF32 where that is asked for, and afterwards as before."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if name == "tf32" else "highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -80,3 +80,13 @@ class CheckpointStore:
     def clear(self) -> None:
         """Remove the checkpoint of a finished training."""
         self.path.unlink(missing_ok=True)
+
+
+def with_prefix(prefix: str, arrays: Arrays) -> dict[str, NDArray[Any]]:
+    """Return the arrays with a prefix before each name."""
+    return {f"{prefix}{name}": array for name, array in arrays.items()}
+
+
+def without_prefix(prefix: str, arrays: Arrays) -> dict[str, NDArray[Any]]:
+    """Return the arrays whose names have a prefix, without it."""
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

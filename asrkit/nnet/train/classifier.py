@@ -6,7 +6,6 @@ import logging
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,19 +17,19 @@ from torch.nn import functional
 from asrkit.core.errors import DataError
 from asrkit.core.progress import Progress, silent
 from asrkit.core.streams import random_stream
-from asrkit.nnet.device import pick_device, torch_threads
-from asrkit.nnet.network import Network, load_arrays, to_arrays
-from asrkit.nnet.train.checkpoint import CheckpointStore, Snapshot
+from asrkit.nnet.device import matmul_precision, pick_device, torch_threads
+from asrkit.nnet.network import Network
+from asrkit.nnet.train.checkpoint import CheckpointStore, Snapshot, with_prefix, without_prefix
 from asrkit.nnet.train.config import ClassifierConfig
 from asrkit.nnet.train.frames import Frames
 from asrkit.nnet.train.newbob import Newbob
 from asrkit.nnet.train.optimiser import Optimiser
+from asrkit.nnet.train.weights import load_training, training_arrays
 
 log = logging.getLogger("asrkit")
 
 EVALUATION_BATCH = 2048
 BEST, NOW = "best.", "now."
-NETWORK, OPTIMISER = "network.", "optimiser."
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def train_classifier(
     DataError
         The held-out loss is not finite to begin with.
     """
-    with torch_threads(config.threads), _precision(config.precision):
+    with torch_threads(config.threads), matmul_precision(config.precision):
         run = _Run(network.to(pick_device(config.device)), training, heldout, config, seed, class_weights)
         found = None if store is None else store.load()
         if found is None:
@@ -147,7 +146,7 @@ def train_classifier(
             log.info("%s", run.reports[-1])
             if store is not None:
                 store.save(run.snapshot())
-        run.restore(run.best)
+        load_training(run.best, network, run.optimiser)
         network.cpu().eval()
         return tuple(run.reports)
 
@@ -194,7 +193,7 @@ class _Run:
         if not math.isfinite(start.loss):
             raise DataError("the held-out loss is not finite before training", remedy="look at the features")
         self.newbob = Newbob(self.config.newbob, start.mean_loss)
-        self.best = self.arrays()
+        self.best = training_arrays(self.network, self.optimiser)
         log.info("at first: held out %.4f nats, %.2f%% right", start.mean_loss, 100 * start.accuracy)
 
     def epoch(self, store: CheckpointStore | None, progress: Progress) -> None:
@@ -227,9 +226,9 @@ class _Run:
             )
         )
         if self.newbob.accepted:
-            self.best = self.arrays()
+            self.best = training_arrays(self.network, self.optimiser)
         else:
-            self.restore(self.best)
+            load_training(self.best, self.network, self.optimiser)
         self.next_chunk, self.tally, self.seconds = 0, Tally(), 0.0
 
     def _train(self, minibatches: Iterator[Any], epoch: int, chunk: int) -> Tally:
@@ -250,21 +249,9 @@ class _Run:
             frames += len(batch.targets)
         return Tally(frames, float(loss), int(correct))
 
-    def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Return the weights and what the optimiser remembers, copied."""
-        named = {f"{NETWORK}{name}": array for name, array in to_arrays(self.network).items()}
-        named |= {f"{OPTIMISER}{name}": array for name, array in self.optimiser.to_arrays().items()}
-        return {name: array.copy() for name, array in named.items()}
-
-    def restore(self, arrays: dict[str, np.ndarray[Any, Any]]) -> None:
-        """Put back what :meth:`arrays` gave."""
-        load_arrays(self.network, _named(arrays, NETWORK), "checkpoint")
-        self.optimiser.load_arrays(_named(arrays, OPTIMISER))
-
     def snapshot(self) -> Snapshot:
         """Return everything that the rest of the training depends on."""
-        arrays = {f"{BEST}{name}": array for name, array in self.best.items()}
-        arrays |= {f"{NOW}{name}": array for name, array in self.arrays().items()}
+        arrays = with_prefix(BEST, self.best) | with_prefix(NOW, training_arrays(self.network, self.optimiser))
         newbob = {name: value for name, value in asdict(self.newbob).items() if name != "config"}
         described = {
             "newbob": newbob,
@@ -282,19 +269,5 @@ class _Run:
         self.reports = [EpochReport(**row) for row in described["reports"]]
         self.tally, self.next_chunk = Tally(**described["tally"]), described["next_chunk"]
         self.seconds = described["seconds"]
-        self.best = _named(snapshot.arrays, BEST)
-        self.restore(_named(snapshot.arrays, NOW))
-
-
-def _named(arrays: Any, prefix: str) -> dict[str, np.ndarray[Any, Any]]:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-
-
-@contextmanager
-def _precision(name: str) -> Iterator[None]:
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high" if name == "tf32" else "highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
+        self.best = without_prefix(BEST, snapshot.arrays)
+        load_training(without_prefix(NOW, snapshot.arrays), self.network, self.optimiser)
