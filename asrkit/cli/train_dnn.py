@@ -36,7 +36,7 @@ def command() -> None:
 @_realign
 def mlp(
     data: Path, alignment: Path, out: Path, init: Path | None, realign: int, config: Any, options: RunOptions
-) -> StageReport:
+) -> StageReport | None:
     """A perceptron over a window of frames: the features of DATA and the pdfs of ALIGNMENT make the model OUT."""
     return _train("mlp", data, alignment, out, config, options, realign, init)
 
@@ -47,7 +47,7 @@ def mlp(
 @click.argument("alignment", type=_PATH)
 @click.argument("out", type=_PATH)
 @_realign
-def cnn(data: Path, alignment: Path, out: Path, realign: int, config: Any, options: RunOptions) -> StageReport:
+def cnn(data: Path, alignment: Path, out: Path, realign: int, config: Any, options: RunOptions) -> StageReport | None:
     """Convolutions over time and frequency, for filterbank features: DATA and ALIGNMENT make the model OUT."""
     return _train("cnn", data, alignment, out, config, options, realign)
 
@@ -61,11 +61,11 @@ def _train(
     options: RunOptions,
     rounds: int,
     init: Path | None = None,
-) -> StageReport:
+) -> StageReport | None:
     from asrkit.stages.realign import train_realigned
     from asrkit.stages.train_dnn import train_dnn
 
-    def train(aligned: Path, made: Path) -> StageReport:
+    def train(aligned: Path, made: Path) -> StageReport | None:
         return train_dnn(kind, data, aligned, made, config, options, init)
 
     return train_realigned(train, data, alignment, out, rounds, options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,7 +18,7 @@ def pick_device(name: Device = "auto") -> torch.device:
     Parameters
     ----------
     name : {'auto', 'cpu', 'cuda'}
-        ``auto`` is the GPU where there is one.
+        ``auto`` is the GPU where there is one; of several, that which torchrun gave this process.
 
     Raises
     ------
@@ -30,7 +31,9 @@ def pick_device(name: Device = "auto") -> torch.device:
             f"device is 'cuda', and torch {torch.__version__} finds no GPU",
             remedy="--set device=cpu, or install a build of torch for your GPU",
         )
-    return torch.device("cuda" if found and name != "cpu" else "cpu")
+    if not found or name == "cpu":
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
 @contextmanager

@@ -9,12 +9,12 @@ from asrkit.stages.align import align
 from asrkit.stages.aligner import AlignStageConfig
 from asrkit.stages.record import RunOptions, StageReport
 
-Train = Callable[[Path, Path], StageReport]
+Train = Callable[[Path, Path], StageReport | None]
 
 
 def train_realigned(
     train: Train, data: Path, alignment: Path, out: Path, rounds: int, options: RunOptions
-) -> StageReport:
+) -> StageReport | None:
     """Train, and ``rounds`` times align with what was trained and train again from the beginning.
 
     Each round is stages of its own, in ``out/round-0``, ``out/round-1`` …, so a killed run goes on in the midst of it.
@@ -32,12 +32,12 @@ def train_realigned(
 
     Returns
     -------
-    StageReport
-        Of the last training.
+    StageReport or None
+        Of the last training; None in processes that train together with another one, which alone aligns.
     """
     for number in range(rounds):
         folder = out / f"round-{number}"
-        train(alignment, folder / "model")
-        align(data, folder / "model", folder / "alignment", AlignStageConfig(formats=()), options)
+        if train(alignment, folder / "model") is not None:
+            align(data, folder / "model", folder / "alignment", AlignStageConfig(formats=()), options)
         alignment = folder / "alignment"
     return train(alignment, out)

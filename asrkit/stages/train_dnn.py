@@ -24,6 +24,7 @@ from asrkit.nnet.train.checkpoint import CheckpointStore
 from asrkit.nnet.train.classifier import EpochReport, train_classifier
 from asrkit.nnet.train.frames import Frames
 from asrkit.nnet.train.layerwise import grow_layers
+from asrkit.nnet.train.parallel import Group, join_group
 from asrkit.stages.acoustic import LANG_FILES, data_files, load_acoustic_model, model_files, save_model_folder
 from asrkit.stages.checkpoint import training_key
 from asrkit.stages.dnn_config import CnnStageConfig, DnnConfig, MlpStageConfig
@@ -42,8 +43,10 @@ def train_dnn(
     config: MlpStageConfig | CnnStageConfig,
     options: RunOptions,
     init: Path | None = None,
-) -> StageReport:
+) -> StageReport | None:
     """Train a network on the frames of an alignment.
+
+    Started by torchrun, several processes do it together.
 
     Parameters
     ----------
@@ -58,6 +61,11 @@ def train_dnn(
     init : Path, optional
         Stack of `asrkit pretrain`, whose layers are the first hidden layers to begin with.
 
+    Returns
+    -------
+    StageReport or None
+        None in all processes but the first one.
+
     Raises
     ------
     DataError, FormatError, ModelError, ConfigError
@@ -66,23 +74,35 @@ def train_dnn(
         Too many utterances have no features or no alignment.
     """
     check_apart(out, data_path, alignment, *([] if init is None else [init]))
+    group = join_group(pick_device(config.training.device).type == "cuda")
     inputs = [*data_files(data_path, ("utt2spk",)), *model_files(alignment)]
     inputs += [alignment / name for name in ("ali.scp", "ali.ark", *(f"lang/{name}" for name in LANG_FILES))]
     inputs += [] if init is None else stack_files(init)
 
-    def body() -> StageResult:
+    def train() -> tuple[_Corpus, NnetHmm, tuple[EpochReport, ...], _Checkpoints]:
         stack = None if init is None else _open_stack(init, data_path, config)
         corpus = _open(data_path, alignment, config, options, stack)
-        checkpoints = _Checkpoints(out, training_key(config, options.seed, inputs))
-        model, reports = _train(corpus, config, options, stack, checkpoints)
+        checkpoints = _Checkpoints(out, training_key(config, options.seed, inputs), read_only=not group.leads)
+        return corpus, *_train(corpus, config, options, stack, checkpoints, group), checkpoints
+
+    def body() -> StageResult:
+        group.agree(True)
+        corpus, model, reports, checkpoints = train()
         write_json(out / "epochs.json", [_finite(asdict(report)) for report in reports])
         front_end = load_front_end(data_path)
         save_model_folder(out, front_end, corpus.pipeline, alignment / "lang", model, trained_on=data_path)
         checkpoints.clear()
         return StageResult({**model.sizes(), **corpus.figures(), **_figures(reports)}, corpus.aligned.failures)
 
+    if not group.leads:
+        if group.agree(False):
+            train()
+        return None
     outputs = [*(out / path.name for path in model_files(data_path)), out / "epochs.json"]
-    return run_stage(f"train-dnn {kind}", out, inputs, config, outputs, options, body)
+    report = run_stage(f"train-dnn {kind}", out, inputs, config, outputs, options, body)
+    if report.skipped:
+        group.agree(False)
+    return report
 
 
 @dataclass(frozen=True)
@@ -91,10 +111,11 @@ class _Checkpoints:
 
     out: Path
     key: str
+    read_only: bool
 
     def __call__(self, layers: int | None = None) -> CheckpointStore:
         number = "" if layers is None else f"-{layers}"
-        return CheckpointStore(self.out / f"checkpoint{number}.safetensors", self.key)
+        return CheckpointStore(self.out / f"checkpoint{number}.safetensors", self.key, read_only=self.read_only)
 
     def clear(self) -> None:
         for path in self.out.glob("checkpoint*.safetensors"):
@@ -148,6 +169,7 @@ def _train(
     options: RunOptions,
     stack: Stack | None,
     checkpoints: _Checkpoints,
+    group: Group,
 ) -> tuple[NnetHmm, tuple[EpochReport, ...]]:
     aligned, pipeline = corpus.aligned, corpus.pipeline
     if stack is None:
@@ -175,7 +197,7 @@ def _train(
     weights = _class_weights(counts, config) if config.balance else None
     network: Network
     if isinstance(config, MlpStageConfig) and config.layerwise_epochs:
-        epochs, parts = config.layerwise_epochs, (options.seed, checkpoints, options.progress, weights)
+        epochs, parts = config.layerwise_epochs, (options.seed, checkpoints, options.progress, weights, group)
         network = grow_layers(shape, training, heldout, config.training, epochs, *parts)
     else:
         network = shape.build(options.seed)
@@ -183,7 +205,7 @@ def _train(
         load_layers(network, [(layer.weights, layer.bias) for layer in stack.layers])
     store = checkpoints()
     reports = train_classifier(
-        network, training, heldout, config.training, options.seed, store, options.progress, weights
+        network, training, heldout, config.training, options.seed, store, options.progress, weights, group
     )
     priors = log_priors(counts, config.prior_smoothing)
     return NnetHmm(aligned.tree, aligned.transitions, network, shape, normalisation, priors), reports

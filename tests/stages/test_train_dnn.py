@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -260,3 +262,23 @@ def test_a_network_may_align_and_be_trained_again(world: Path, tmp_path: Path) -
     assert not np.array_equal(
         to_arrays(NnetHmm.load(tmp_path / "out").network)["output.weight"], to_arrays(plain.network)["output.weight"]
     )
+
+
+def test_processes_that_torchrun_starts_train_one_network(world: Path, tmp_path: Path) -> None:
+    """Each takes its share of every minibatch, so but for the order of sums it is the training of one."""
+    (tmp_path / "start.py").write_text("from asrkit.cli.main import program\nprogram()\n")
+    arguments = ["train-dnn", "mlp", *(str(world / name) for name in ("data", "mono")), *MLP, "--json"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    few = ["--set", "training.newbob.max_epochs=2"]
+    command = [*launch, str(tmp_path / "start.py"), *arguments, *few, str(tmp_path / "two")]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert [json.loads(line)["skipped"] for line in ran.stdout.splitlines()] == [False]
+    assert train(world, "mlp", *MLP, *few, out=str(tmp_path / "one")).exit_code == 0
+    one, two = (read_json(tmp_path / name / "epochs.json") for name in ("one", "two"))
+    for expected, found in zip(one, two, strict=True):
+        assert found["loss"] == pytest.approx(expected["loss"], rel=1e-3)
+        assert found["heldout_loss"] == pytest.approx(expected["heldout_loss"], rel=1e-3)
+    again = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert again.returncode == 0, again.stderr
+    assert [json.loads(line)["skipped"] for line in again.stdout.splitlines()] == [True]

@@ -47,10 +47,12 @@ class CheckpointStore:
         What the training is; a checkpoint of another one is ignored.
     every_secs : float
         Between two snapshots within an epoch.
+    read_only : bool
+        Save nothing: another process does.
     """
 
-    def __init__(self, path: Path, key: str, every_secs: float = 120.0) -> None:
-        self.path, self.key, self._every_secs = path, key, every_secs
+    def __init__(self, path: Path, key: str, every_secs: float = 120.0, read_only: bool = False) -> None:
+        self.path, self.key, self._every_secs, self._read_only = path, key, every_secs, read_only
         self._last = time.monotonic()
 
     def load(self) -> Snapshot | None:
@@ -73,6 +75,8 @@ class CheckpointStore:
 
     def save(self, snapshot: Snapshot) -> None:
         """Write a snapshot in the place of the last one."""
+        if self._read_only:
+            return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         save_model(self.path, KIND, snapshot.arrays, {"key": self.key, "progress": dict(snapshot.progress)})
         self._last = time.monotonic()

@@ -24,6 +24,7 @@ from asrkit.nnet.train.config import ClassifierConfig
 from asrkit.nnet.train.frames import Frames
 from asrkit.nnet.train.newbob import Newbob
 from asrkit.nnet.train.optimiser import Optimiser
+from asrkit.nnet.train.parallel import Group
 from asrkit.nnet.train.weights import load_training, training_arrays
 
 log = logging.getLogger("asrkit")
@@ -107,6 +108,7 @@ def train_classifier(
     store: CheckpointStore | None = None,
     progress: Progress = silent,
     class_weights: NDArray[np.float32] | None = None,
+    group: Group | None = None,
 ) -> tuple[EpochReport, ...]:
     """Train until the schedule stops; the network ends with the weights of the least held-out loss.
 
@@ -123,6 +125,9 @@ def train_classifier(
         Where snapshots are kept; from one that is there the training goes on.
     class_weights : (num_outputs,) float32, optional
         What a frame of each class weighs in the loss that is trained on; the losses reported are not weighted.
+    group : Group, optional
+        The processes that train together, of which this is one: all with the same arguments, but stores that only
+        the first one writes to.
 
     Returns
     -------
@@ -134,7 +139,9 @@ def train_classifier(
         The held-out loss is not finite to begin with.
     """
     with torch_threads(config.threads), matmul_precision(config.precision):
-        run = _Run(network.to(pick_device(config.device)), training, heldout, config, seed, class_weights)
+        run = _Run(
+            network.to(pick_device(config.device)), training, heldout, config, seed, class_weights, group or Group()
+        )
         found = None if store is None else store.load()
         if found is None:
             run.begin()
@@ -177,11 +184,13 @@ class _Run:
         config: ClassifierConfig,
         seed: int,
         class_weights: NDArray[np.float32] | None,
+        group: Group,
     ) -> None:
         self.network, self.training, self.heldout, self.config, self.seed = network, training, heldout, config, seed
         self.optimiser = Optimiser(network.parameters(), config.optimiser, config.frames.batch_size)
         self.device = next(network.parameters()).device
         self.weights = None if class_weights is None else torch.from_numpy(class_weights).to(self.device)
+        self.group = group
         self.reports: list[EpochReport] = []
         self.tally = Tally()
         self.next_chunk = 0
@@ -204,7 +213,8 @@ class _Run:
         batch_size = self.config.frames.batch_size
         for chunk in progress(chunks, total=self.training.num_chunks - self.next_chunk, label=f"epoch {number + 1}"):
             started = time.monotonic()
-            self.tally = self.tally + self._train(chunk.minibatches(batch_size), number, chunk.number)
+            minibatches = chunk.minibatches(batch_size, self.group.rank, self.group.size)
+            self.tally = self.tally + self._train(minibatches, number, chunk.number)
             self.seconds += time.monotonic() - started
             self.next_chunk = chunk.number + 1
             if store is not None and store.due:
@@ -233,7 +243,8 @@ class _Run:
 
     def _train(self, minibatches: Iterator[Any], epoch: int, chunk: int) -> Tally:
         self.network.train()
-        torch.manual_seed(int(random_stream(self.seed, "dropout", f"{epoch} {chunk}").integers(1 << 62)))
+        item = f"{epoch} {chunk}" + (f" {self.group.rank}" if self.group.rank else "")
+        torch.manual_seed(int(random_stream(self.seed, "dropout", item).integers(1 << 62)))
         loss = torch.zeros((), dtype=torch.float64, device=self.device)
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
         frames = 0
@@ -243,11 +254,14 @@ class _Run:
             losses = functional.cross_entropy(scores.float(), batch.targets, reduction="none")
             weighted = losses if self.weights is None else losses * self.weights[batch.targets]
             (weighted.sum() / self.config.frames.batch_size).backward()
+            self.group.add_gradients(self.optimiser.parameters)
             self.optimiser.step()
             loss += losses.detach().sum()
             correct += (scores.detach().argmax(dim=1) == batch.targets).sum()
             frames += len(batch.targets)
-        return Tally(frames, float(loss), int(correct))
+        self.group.share_buffers(self.network)
+        all_frames, all_loss, all_correct = self.group.add([frames, float(loss), int(correct)])
+        return Tally(int(all_frames), all_loss, int(all_correct))
 
     def snapshot(self) -> Snapshot:
         """Return everything that the rest of the training depends on."""

@@ -18,6 +18,7 @@ from asrkit.nnet.train.checkpoint import CheckpointStore
 from asrkit.nnet.train.classifier import train_classifier
 from asrkit.nnet.train.config import ClassifierConfig
 from asrkit.nnet.train.frames import Frames
+from asrkit.nnet.train.parallel import Group
 
 log = logging.getLogger("asrkit")
 
@@ -32,6 +33,7 @@ def grow_layers(
     store: Callable[[int], CheckpointStore] | None = None,
     progress: Progress = silent,
     class_weights: NDArray[np.float32] | None = None,
+    group: Group | None = None,
 ) -> Mlp:
     """Return a perceptron whose hidden layers but the last were trained, each time all below it with it.
 
@@ -61,7 +63,7 @@ def grow_layers(
         network = _with_layers(shape, layers, seed, below)
         log.info("%d of %d hidden layers", layers, shape.config.layers)
         place = None if store is None else store(layers)
-        train_classifier(network, training, heldout, short, seed, place, progress, class_weights)
+        train_classifier(network, training, heldout, short, seed, place, progress, class_weights, group)
         below = network
     return _with_layers(shape, shape.config.layers, seed, below)
 
