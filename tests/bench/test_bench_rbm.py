@@ -72,7 +72,7 @@ def _measure(
 ) -> None:
     draws = Draws(0, "bench", device=device)
     mean = torch.full((num_visible,), 0.5, device=device)
-    rbm = new_rbm(visible, num_hidden, mean, torch.ones_like(mean), RbmConfig(weight_std=0.01), draws)  # type: ignore[arg-type]
+    rbm = new_rbm(visible, num_hidden, mean, torch.ones_like(mean), RbmConfig(), draws)  # type: ignore[arg-type]
     trainer = ContrastiveDivergence(rbm, CdConfig(learning_rate=0.01))
     v = torch.rand((frames, num_visible), device=device)
     products = _products(frames, num_visible, num_hidden, device)

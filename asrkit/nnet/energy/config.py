@@ -23,7 +23,10 @@ class RbmConfig:
     learn_variance : bool
         Learn the variance of Gaussian visible units; otherwise it stays that of the data.
     weight_std : float
-        Standard deviation of the initial weights.
+        Standard deviation of the initial weights to Bernoulli visible units (Kaldi's nnet1). Much smaller ones leave
+        all hidden units alike: what visible units have in common drives them to where none learns.
+    gaussian_weight_std : float
+        The same to Gaussian visible units, which are normalised and have nothing in common (Hinton 2012, section 8).
     hidden_bias : float
         Initial bias of the hidden units.
     """
@@ -31,11 +34,13 @@ class RbmConfig:
     hidden: Hidden = "bernoulli"
     learn_variance: bool = False
     weight_std: float = 0.1
+    gaussian_weight_std: float = 0.01
     hidden_bias: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.weight_std < 0:
-            raise ConfigError(f"weight_std is {self.weight_std:g}, expected 0 or more")
+        for name in ("weight_std", "gaussian_weight_std"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ConfigError(f"{name} is {getattr(self, name):g}, expected 0 or more")
 
 
 @dataclass(frozen=True)

@@ -180,7 +180,7 @@ def test_gaussian_units_learn_the_variance_of_their_noise() -> None:
     side = draws.bernoulli(torch.full((8000, 1), 0.5, dtype=torch.float64))
     data = (2 * side - 1) * torch.tensor([1.0, -1.0, 1.5, 0.0], dtype=torch.float64)
     data += deviations * draws.normal(data)
-    rbm = new_rbm("gaussian", 2, data.mean(0), data.var(0), RbmConfig(learn_variance=True, weight_std=0.01), draws)
+    rbm = new_rbm("gaussian", 2, data.mean(0), data.var(0), RbmConfig(learn_variance=True), draws)
     config = CdConfig(
         learning_rate=0.05,
         learning_rate_decay=0.97,
@@ -267,7 +267,7 @@ def test_weights_stay_within_their_norm() -> None:
 def test_the_guard_keeps_gaussian_units_from_exploding() -> None:
     draws = Draws(7, "guard")
     data = draws.normal(torch.empty((2000, 20)))
-    start = new_rbm("gaussian", 60, data.mean(0), torch.ones(20), RbmConfig(weight_std=1.0), draws)
+    start = new_rbm("gaussian", 60, data.mean(0), torch.ones(20), RbmConfig(gaussian_weight_std=1.0), draws)
     config = CdConfig(learning_rate=0.02, l2=0.0)
     guarded = ContrastiveDivergence(copy_of(start), config)
     for batch in data.split(50):
