@@ -15,6 +15,10 @@ Where the chains have reached their equilibrium it is the gradient of -log p, si
 Weights and biases of a Gaussian unit move by σ_i² times their derivatives, which is how they would move if the data and
 the unit were scaled to unit variance: one learning rate suits units of any scale, and does not grow as variances fall.
 
+Centred units (Montavon and Müller 2012, "Deep Boltzmann machines and the centering trick") are those of the same model
+with offsets subtracted: its weights W and the biases b + W λ and c + Wᵀ (μ / σ²) follow the derivatives by themselves.
+That the means of units are no part of what weights learn makes the gradient better conditioned.
+
 CD-k starts a chain of k Gibbs steps at each frame of the minibatch; persistent CD (Tieleman 2008) goes on with chains
 of its own from step to step.
 """
@@ -36,6 +40,9 @@ from asrkit.nnet.energy.config import CdConfig
 from asrkit.nnet.energy.rbm import Rbm, noisy_rectified
 
 log = logging.getLogger("asrkit")
+
+OFFSET_RATE = 0.01
+"""How far the offsets of centred units move to the means of each minibatch (Melchior, Fischer and Wiskott 2016)."""
 
 
 class ContrastiveDivergence:
@@ -69,6 +76,7 @@ class ContrastiveDivergence:
         self._rate_scale, self._rate_period = 1.0, 0
         self._activity: torch.Tensor | None = None
         self._chains: torch.Tensor | None = None
+        self._offsets: tuple[torch.Tensor, torch.Tensor] | None = None
         self._error = torch.zeros((), dtype=torch.float64, device=rbm.weights.device)
         self._error_frames = 0
         self._buffers: dict[str, torch.Tensor] = {}
@@ -184,19 +192,56 @@ class ContrastiveDivergence:
         for value in self._velocity.values():
             if value is not velocity:
                 value.mul_(momentum)
+        visible_part, hidden_part = torch.zeros_like(self.rbm.visible_bias), torch.zeros_like(self.rbm.hidden_bias)
         for visible, hidden, share in ends:
             ones = visible.new_ones(len(visible))
-            self._velocity["visible_bias"].addmv_(visible.T, ones, alpha=rate * share)
-            self._velocity["hidden_bias"].addmv_(hidden.T, ones, alpha=rate * share)
+            visible_part.addmv_(visible.T, ones, alpha=share)
+            hidden_part.addmv_(hidden.T, ones, alpha=share)
             if self._learn_variance:
                 self._accumulate_variance(visible, hidden, rate * share)
             velocity.addmm_(visible.T, hidden, beta=momentum if share > 0 else 1.0, alpha=rate * share)
+        if config.centered:
+            visible_part, hidden_part = self._center(ends, visible_part, hidden_part, rate)
+        self._velocity["visible_bias"].add_(visible_part, alpha=rate)
+        self._velocity["hidden_bias"].add_(hidden_part, alpha=rate)
         if config.l2:
             velocity.add_(self.rbm.weights, alpha=-rate * config.l2)
         if config.sparsity_cost:
             pull = self._sparsity_pull() * (rate * config.sparsity_cost)
             self._velocity["hidden_bias"].sub_(pull)
             velocity.addr_(self._data.mean(dim=0), pull, alpha=-1.0)
+
+    def _center(
+        self,
+        ends: tuple[tuple[torch.Tensor, torch.Tensor, float], ...],
+        visible_part: torch.Tensor,
+        hidden_part: torch.Tensor,
+        rate: float,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Make the weights' part of the gradient that of centred units, and return those of the biases.
+
+        With the offsets μ and λ, the gradient G of the weights and the parts g and d of the biases, the weights move by
+        M = G - μ dᵀ - g λᵀ, the biases by g - M λ and d - Mᵀ (μ / σ²).
+        """
+        visible_mean, hidden_mean = self._move_offsets()
+        scaled_mean = self.rbm.scaled(visible_mean)
+        left, right = torch.stack([visible_mean, visible_part], dim=1), torch.stack([hidden_part, hidden_mean])
+        self._velocity["weights"].addmm_(left, right, alpha=-rate)
+        visible_step, hidden_step = -left @ (right @ hidden_mean), -(scaled_mean @ left) @ right
+        for visible, hidden, share in ends:
+            visible_step.addmv_(visible.T, hidden @ hidden_mean, alpha=share)
+            hidden_step.addmv_(hidden.T, visible @ scaled_mean, alpha=share)
+        return visible_part - visible_step, hidden_part - hidden_step
+
+    def _move_offsets(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Bring the offsets nearer to the means of this minibatch, and return them."""
+        means = self._data.mean(dim=0), self._data_hidden.mean(dim=0)
+        if self._offsets is None:
+            self._offsets = means
+        else:
+            visible, hidden = (torch.lerp(old, new, OFFSET_RATE) for old, new in zip(self._offsets, means))
+            self._offsets = visible, hidden
+        return self._offsets
 
     def _accumulate_variance(self, visible: torch.Tensor, hidden: torch.Tensor, factor: float) -> None:
         rbm = self.rbm
@@ -274,6 +319,8 @@ class ContrastiveDivergence:
             arrays["activity"] = self._activity
         if self._chains is not None:
             arrays["chains"] = self._chains
+        if self._offsets is not None:
+            arrays["visible_offset"], arrays["hidden_offset"] = self._offsets
         numbers = {
             "num_frames": self.num_frames,
             "num_guarded": self.num_guarded,
@@ -291,10 +338,11 @@ class ContrastiveDivergence:
         own |= {f"velocity.{name}": value for name, value in self._velocity.items()}
         for name, value in own.items():
             value.copy_(torch.from_numpy(arrays[name]))
-        self._activity, self._chains = (
+        self._activity, self._chains, visible, hidden = (
             torch.from_numpy(arrays[name].copy()).to(device) if name in arrays else None
-            for name in ("activity", "chains")
+            for name in ("activity", "chains", "visible_offset", "hidden_offset")
         )
+        self._offsets = None if visible is None or hidden is None else (visible, hidden)
         self.num_frames, self.num_guarded = int(numbers["num_frames"]), int(numbers["num_guarded"])
         self._rate_scale, self._rate_period = float(numbers["rate_scale"]), int(numbers["rate_period"])
         self._error.fill_(float(numbers["error"]))

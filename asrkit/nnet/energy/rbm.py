@@ -220,8 +220,7 @@ def new_rbm(
         Of each visible unit in the data. The visible bias begins where the model without weights has this mean; the
         variance of Gaussian units begins at this one, or is 1 where all are 1.
     """
-    deviation = config.gaussian_weight_std if visible == "gaussian" else config.weight_std
-    weights = deviation * draws.normal(mean.new_empty((len(mean), num_hidden)))
+    weights = config.weight_std * draws.normal(mean.new_empty((len(mean), num_hidden)))
     log_variance = None
     if visible == "bernoulli":
         visible_bias = torch.logit(mean, eps=LEAST_ACTIVITY)

@@ -16,7 +16,15 @@ from asrkit.nnet.energy.config import CdConfig, RbmConfig
 from asrkit.nnet.energy.rbm import Rbm, new_rbm
 from tests.nnet.energy.enumeration import configurations, joint, random_rbm
 
-PLAIN = CdConfig(learning_rate=1.0, momentum=0.0, final_momentum=0.0, l2=0.0, guard_ratio=0.0, variance_rate=1.0)
+PLAIN = CdConfig(
+    centered=False,
+    learning_rate=1.0,
+    momentum=0.0,
+    final_momentum=0.0,
+    l2=0.0,
+    guard_ratio=0.0,
+    variance_rate=1.0,
+)
 CASES = [
     ("bernoulli", "bernoulli", False),
     ("gaussian", "bernoulli", False),
@@ -70,6 +78,45 @@ def test_an_update_follows_the_derivative_of_the_cost(
         torch.testing.assert_close(change, expected, msg=name)
 
 
+@pytest.mark.parametrize(("visible", "hidden", "variance"), CASES)
+def test_a_centred_update_follows_the_derivative_of_the_centred_model(
+    visible: str, hidden: str, variance: bool
+) -> None:
+    """Weights, b + W λ and c + Wᵀ (μ / σ²) of a model of variance σ² move as one of unit variance would."""
+    rbm = random_rbm(visible, hidden, scale=0.3, variance=variance)
+    before, data = copy_of(rbm), frames_of(rbm, 9)
+    trainer = ContrastiveDivergence(rbm, replace(PLAIN, centered=True))
+    trainer.step(data, Draws(2, "chains"))
+    sigma = torch.exp(0.5 * before.log_variance) if variance else torch.ones(5).double()  # type: ignore[arg-type]
+    mu, lam = data.mean(0) / sigma, before.hidden_mean(data).mean(0)
+    weights = (before.weights / sigma[:, None]).requires_grad_()
+    b = (before.visible_bias / sigma + weights @ lam).detach().requires_grad_()
+    c = (before.hidden_bias + weights.T @ mu).detach().requires_grad_()
+    plain = Rbm(visible, hidden, weights, b - weights @ lam, c - weights.T @ mu)  # type: ignore[arg-type]
+    contrastive_cost(plain, data / sigma, trainer.chain_end / sigma).backward()
+    with torch.no_grad():
+        for value in (weights, b, c):
+            value -= value.grad
+    torch.testing.assert_close(rbm.weights, sigma[:, None] * weights.detach())
+    torch.testing.assert_close(rbm.visible_bias, sigma * (b - weights @ lam).detach())
+    torch.testing.assert_close(rbm.hidden_bias, (c - weights.T @ mu).detach())
+
+
+def test_centring_keeps_hidden_units_alive() -> None:
+    """Means of many units that hang together, as a first layer gives them to a second."""
+    draws = Draws(8, "alive")
+    factors = draws.normal(torch.empty((4000, 10)))
+    data = torch.sigmoid(0.5 * factors @ draws.normal(torch.empty((10, 300))))
+    alive = []
+    for centered in (True, False):
+        rbm = new_rbm("bernoulli", 200, data.mean(0), data.var(0), RbmConfig(weight_std=0.1), Draws(0, "new"))
+        train(rbm, data, CdConfig(centered), epochs=3)
+        activity = rbm.hidden_mean(data).mean(0)
+        alive.append(int(((activity > 0.02) & (activity < 0.98)).sum()))
+    assert alive[0] == 200
+    assert alive[1] < 150
+
+
 def test_the_scale_of_gaussian_units_changes_nothing_but_the_scale() -> None:
     """Data and units in other units of measurement: the same hidden means, visible units scaled."""
     plain = random_rbm("gaussian", scale=0.3, variance=True)
@@ -84,7 +131,7 @@ def test_the_scale_of_gaussian_units_changes_nothing_but_the_scale() -> None:
         plain.log_variance + 2 * torch.log(factor),
     )
     for rbm, size in ((plain, torch.ones(5)), (scaled, factor)):
-        trainer = ContrastiveDivergence(rbm, replace(PLAIN, learning_rate=0.05), learn_variance=True)
+        trainer = ContrastiveDivergence(rbm, replace(PLAIN, centered=True, learning_rate=0.05), learn_variance=True)
         for number in range(10):
             trainer.step(frames_of(rbm, 20, seed=number) * size, Draws(number, "steps"))
     torch.testing.assert_close(scaled.weights, plain.weights * factor[:, None])
@@ -202,7 +249,7 @@ def test_gaussian_units_learn_the_variance_of_their_noise() -> None:
 
 
 def test_l2_and_momentum_are_those_of_their_recursion() -> None:
-    config = CdConfig(learning_rate=0.3, momentum=0.5, final_momentum=0.9, momentum_frames=30, l2=0.01)
+    config = CdConfig(False, learning_rate=0.3, momentum=0.5, final_momentum=0.9, momentum_frames=30, l2=0.01)
     rbm = random_rbm(scale=0.3)
     trainer, twin = ContrastiveDivergence(rbm, config), copy_of(rbm)
     velocity = torch.zeros_like(rbm.weights)
@@ -267,7 +314,7 @@ def test_weights_stay_within_their_norm() -> None:
 def test_the_guard_keeps_gaussian_units_from_exploding() -> None:
     draws = Draws(7, "guard")
     data = draws.normal(torch.empty((2000, 20)))
-    start = new_rbm("gaussian", 60, data.mean(0), torch.ones(20), RbmConfig(gaussian_weight_std=1.0), draws)
+    start = new_rbm("gaussian", 60, data.mean(0), torch.ones(20), RbmConfig(weight_std=1.0), draws)
     config = CdConfig(learning_rate=0.02, l2=0.0)
     guarded = ContrastiveDivergence(copy_of(start), config)
     for batch in data.split(50):
@@ -276,7 +323,7 @@ def test_the_guard_keeps_gaussian_units_from_exploding() -> None:
     error = guarded.take_error()
     assert guarded.rbm.weights.abs().max() < start.weights.abs().max()
     assert error is not None
-    free = ContrastiveDivergence(copy_of(start), replace(config, guard_ratio=0.0, learning_rate=1.0))
+    free = ContrastiveDivergence(copy_of(start), replace(config, guard_ratio=0.0, learning_rate=1e3))
 
     def explode() -> None:
         for batch in data.repeat(20, 1).split(50):

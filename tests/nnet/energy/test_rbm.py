@@ -140,7 +140,7 @@ def test_rectified_units_have_no_energy_of_their_sum() -> None:
 
 def test_an_rbm_begins_with_the_mean_and_the_variance_of_the_data() -> None:
     mean, variance = torch.tensor([0.0, 0.2, 1.0]), torch.tensor([1.0, 4.0, 0.25])
-    config = RbmConfig(weight_std=0.0, gaussian_weight_std=0.0)
+    config = RbmConfig(weight_std=0.0)
     bernoulli = new_rbm("bernoulli", 4, mean, variance, config, Draws(0, "new"))
     np.testing.assert_allclose(bernoulli.visible_mean(torch.ones(1, 4))[0], [1e-4, 0.2, 1 - 1e-4], rtol=1e-3)
     gaussian = new_rbm("gaussian", 4, mean, variance, config, Draws(0, "new"))
@@ -153,11 +153,9 @@ def test_an_rbm_begins_with_the_mean_and_the_variance_of_the_data() -> None:
 
 
 def test_initial_weights_have_the_deviation_that_is_asked_for() -> None:
-    config = RbmConfig(weight_std=0.3, gaussian_weight_std=0.02)
-    for visible, deviation in (("gaussian", 0.02), ("bernoulli", 0.3)):
-        rbm = new_rbm(visible, 300, torch.full((200,), 0.5), torch.ones(200), config, Draws(5, "new"))  # type: ignore[arg-type]
-        assert rbm.weights.std().item() == pytest.approx(deviation, rel=0.02)
-        assert rbm.weights.mean().item() == pytest.approx(0.0, abs=5 * deviation / math.sqrt(60_000))
+    rbm = new_rbm("gaussian", 300, torch.zeros(200), torch.ones(200), RbmConfig(weight_std=0.02), Draws(5, "new"))
+    assert rbm.weights.std().item() == pytest.approx(0.02, rel=0.02)
+    assert rbm.weights.mean().item() == pytest.approx(0.0, abs=5 * 0.02 / math.sqrt(60_000))
 
 
 @pytest.mark.parametrize(("visible", "variance"), VISIBLE)
