@@ -192,24 +192,23 @@ class ContrastiveDivergence:
         for value in self._velocity.values():
             if value is not velocity:
                 value.mul_(momentum)
-        visible_part, hidden_part = torch.zeros_like(self.rbm.visible_bias), torch.zeros_like(self.rbm.hidden_bias)
         for visible, hidden, share in ends:
-            ones = visible.new_ones(len(visible))
-            visible_part.addmv_(visible.T, ones, alpha=share)
-            hidden_part.addmv_(hidden.T, ones, alpha=share)
             if self._learn_variance:
                 self._accumulate_variance(visible, hidden, rate * share)
             velocity.addmm_(visible.T, hidden, beta=momentum if share > 0 else 1.0, alpha=rate * share)
+        means = [(_mean(visible), _mean(hidden)) for visible, hidden, _ in ends]
+        visible_part, hidden_part = means[0][0] - means[1][0], means[0][1] - means[1][1]
         if config.centered:
+            self._move_offsets(*means[0])
             visible_part, hidden_part = self._center(ends, visible_part, hidden_part, rate)
         self._velocity["visible_bias"].add_(visible_part, alpha=rate)
         self._velocity["hidden_bias"].add_(hidden_part, alpha=rate)
         if config.l2:
             velocity.add_(self.rbm.weights, alpha=-rate * config.l2)
         if config.sparsity_cost:
-            pull = self._sparsity_pull() * (rate * config.sparsity_cost)
+            pull = self._sparsity_pull(means[0][1]) * (rate * config.sparsity_cost)
             self._velocity["hidden_bias"].sub_(pull)
-            velocity.addr_(self._data.mean(dim=0), pull, alpha=-1.0)
+            velocity.addr_(means[0][0], pull, alpha=-1.0)
 
     def _center(
         self,
@@ -223,7 +222,8 @@ class ContrastiveDivergence:
         With the offsets μ and λ, the gradient G of the weights and the parts g and d of the biases, the weights move by
         M = G - μ dᵀ - g λᵀ, the biases by g - M λ and d - Mᵀ (μ / σ²).
         """
-        visible_mean, hidden_mean = self._move_offsets()
+        assert self._offsets is not None
+        visible_mean, hidden_mean = self._offsets
         scaled_mean = self.rbm.scaled(visible_mean)
         left, right = torch.stack([visible_mean, visible_part], dim=1), torch.stack([hidden_part, hidden_mean])
         self._velocity["weights"].addmm_(left, right, alpha=-rate)
@@ -233,15 +233,12 @@ class ContrastiveDivergence:
             hidden_step.addmv_(hidden.T, visible @ scaled_mean, alpha=share)
         return visible_part - visible_step, hidden_part - hidden_step
 
-    def _move_offsets(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Bring the offsets nearer to the means of this minibatch, and return them."""
-        means = self._data.mean(dim=0), self._data_hidden.mean(dim=0)
-        if self._offsets is None:
-            self._offsets = means
-        else:
-            visible, hidden = (torch.lerp(old, new, OFFSET_RATE) for old, new in zip(self._offsets, means))
-            self._offsets = visible, hidden
-        return self._offsets
+    def _move_offsets(self, visible: torch.Tensor, hidden: torch.Tensor) -> None:
+        """Bring the offsets nearer to the means of a minibatch."""
+        if self._offsets is not None:
+            visible = torch.lerp(self._offsets[0], visible, OFFSET_RATE)
+            hidden = torch.lerp(self._offsets[1], hidden, OFFSET_RATE)
+        self._offsets = visible, hidden
 
     def _accumulate_variance(self, visible: torch.Tensor, hidden: torch.Tensor, factor: float) -> None:
         rbm = self.rbm
@@ -250,9 +247,8 @@ class ContrastiveDivergence:
         part = (0.5 * ((visible - rbm.visible_bias) ** 2).sum(dim=0) - pulled) * torch.exp(-rbm.log_variance)
         self._velocity["log_variance"].add_(part, alpha=factor * self.config.variance_rate)
 
-    def _sparsity_pull(self) -> torch.Tensor:
+    def _sparsity_pull(self, activity: torch.Tensor) -> torch.Tensor:
         """Return running mean of activities less target: the cross-entropy's derivative by the inputs of the units."""
-        activity = self._data_hidden.mean(dim=0)
         if self._activity is None:
             self._activity = activity
         else:
@@ -357,6 +353,11 @@ def contrastive_cost(rbm: Rbm, data: torch.Tensor, chain_end: torch.Tensor) -> t
 def _repeated(v: torch.Tensor, count: int) -> torch.Tensor:
     """Return ``count`` rows of a minibatch, from the first again where it has fewer."""
     return v[torch.arange(count, device=v.device) % len(v)]
+
+
+def _mean(values: torch.Tensor) -> torch.Tensor:
+    """Return the mean of rows: by a product, which takes half the time of a sum."""
+    return values.T @ values.new_full((len(values),), 1 / len(values))
 
 
 def _std(values: torch.Tensor) -> torch.Tensor:
