@@ -107,8 +107,7 @@ class ContrastiveDivergence:
             return
         rate = self.config.learning_rate * self.config.learning_rate_decay**epoch * self._rate_scale
         self._accumulate(momentum, rate * (1 - momentum))
-        for name, velocity in self._velocity.items():
-            self.rbm.parameters()[name].add_(velocity)
+        self._move()
         self._keep_within_limits()
 
     @property
@@ -124,9 +123,11 @@ class ContrastiveDivergence:
                 self._chains = _repeated(v, self.config.num_chains or len(v))
             num_ends = len(self._chains)
         self._data_hidden = self._room("data hidden", len(v), self.rbm.num_hidden)
-        self._end_hidden = self._room("end hidden", num_ends, self.rbm.num_hidden)
         self._states = self._room("states", num_ends, self.rbm.num_hidden)
-        self._end = self._room("end", num_ends, self.rbm.num_visible)
+        # Two rows more, for the correction of centred units.
+        self._end_rows = self._room("end", num_ends + 2, self.rbm.num_visible)
+        self._end_hidden_rows = self._room("end hidden", num_ends + 2, self.rbm.num_hidden)
+        self._end, self._end_hidden = self._end_rows[:num_ends], self._end_hidden_rows[:num_ends]
 
     def _room(self, name: str, num_rows: int, num_columns: int) -> torch.Tensor:
         """Return a buffer that is kept from minibatch to minibatch: their sizes differ by one."""
@@ -183,69 +184,58 @@ class ContrastiveDivergence:
 
     def _accumulate(self, momentum: float, rate: float) -> None:
         """Put the gradient's part into the velocities, the products straight into that of the weights."""
-        config = self.config
-        velocity = self._velocity["weights"]
-        ends = (
-            (self._data, self._data_hidden, 1 / len(self._data)),
-            (self._end, self._end_hidden, -1 / len(self._end)),
-        )
-        for value in self._velocity.values():
-            if value is not velocity:
-                value.mul_(momentum)
-        for visible, hidden, share in ends:
-            if self._learn_variance:
-                self._accumulate_variance(visible, hidden, rate * share)
-            velocity.addmm_(visible.T, hidden, beta=momentum if share > 0 else 1.0, alpha=rate * share)
-        means = [(_mean(visible), _mean(hidden)) for visible, hidden, _ in ends]
-        visible_part, hidden_part = means[0][0] - means[1][0], means[0][1] - means[1][1]
+        config, velocity = self.config, self._velocity["weights"]
+        num_data, num_ends = len(self._data), len(self._end)
+        visible_mean, hidden_mean = _mean(self._data), _mean(self._data_hidden)
+        visible_part, hidden_part = visible_mean - _mean(self._end), hidden_mean - _mean(self._end_hidden)
+        self._velocity["visible_bias"].mul_(momentum).add_(visible_part, alpha=rate)
+        self._velocity["hidden_bias"].mul_(momentum).add_(hidden_part, alpha=rate)
+        if self._learn_variance:
+            self._accumulate_variance(momentum, rate)
+        velocity.addmm_(self._data.T, self._data_hidden, beta=momentum, alpha=rate / num_data)
         if config.centered:
-            self._move_offsets(*means[0])
-            visible_part, hidden_part = self._center(ends, visible_part, hidden_part, rate)
-        self._velocity["visible_bias"].add_(visible_part, alpha=rate)
-        self._velocity["hidden_bias"].add_(hidden_part, alpha=rate)
+            # The weights of centred units move by G - μ dᵀ - g λᵀ: with two rows more it is the chain ends' product.
+            visible_mean = visible_mean - self._move_offsets(visible_mean, hidden_mean)
+            assert self._offsets is not None
+            torch.stack([self._offsets[0], visible_part], out=self._end_rows[num_ends:])
+            torch.stack([num_ends * hidden_part, num_ends * self._offsets[1]], out=self._end_hidden_rows[num_ends:])
+            velocity.addmm_(self._end_rows.T, self._end_hidden_rows, alpha=-rate / num_ends)
+        else:
+            velocity.addmm_(self._end.T, self._end_hidden, alpha=-rate / num_ends)
         if config.l2:
             velocity.add_(self.rbm.weights, alpha=-rate * config.l2)
         if config.sparsity_cost:
-            pull = self._sparsity_pull(means[0][1]) * (rate * config.sparsity_cost)
+            pull = self._sparsity_pull(hidden_mean) * (rate * config.sparsity_cost)
             self._velocity["hidden_bias"].sub_(pull)
-            velocity.addr_(means[0][0], pull, alpha=-1.0)
+            velocity.addr_(visible_mean, pull, alpha=-1.0)
 
-    def _center(
-        self,
-        ends: tuple[tuple[torch.Tensor, torch.Tensor, float], ...],
-        visible_part: torch.Tensor,
-        hidden_part: torch.Tensor,
-        rate: float,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Make the weights' part of the gradient that of centred units, and return those of the biases.
+    def _move(self) -> None:
+        """Move the parameters by their velocities: of centred units those of W, b + W λ and c + Wᵀ (μ / σ²)."""
+        rbm, velocity = self.rbm, self._velocity
+        if self.config.centered:
+            assert self._offsets is not None
+            visible_mean, hidden_mean = self._offsets
+            rbm.visible_bias.addmv_(velocity["weights"], hidden_mean, alpha=-1.0)
+            rbm.hidden_bias.addmv_(velocity["weights"].T, rbm.scaled(visible_mean), alpha=-1.0)
+        for name, value in velocity.items():
+            rbm.parameters()[name].add_(value)
 
-        With the offsets μ and λ, the gradient G of the weights and the parts g and d of the biases, the weights move by
-        M = G - μ dᵀ - g λᵀ, the biases by g - M λ and d - Mᵀ (μ / σ²).
-        """
-        assert self._offsets is not None
-        visible_mean, hidden_mean = self._offsets
-        scaled_mean = self.rbm.scaled(visible_mean)
-        left, right = torch.stack([visible_mean, visible_part], dim=1), torch.stack([hidden_part, hidden_mean])
-        self._velocity["weights"].addmm_(left, right, alpha=-rate)
-        visible_step, hidden_step = -left @ (right @ hidden_mean), -(scaled_mean @ left) @ right
-        for visible, hidden, share in ends:
-            visible_step.addmv_(visible.T, hidden @ hidden_mean, alpha=share)
-            hidden_step.addmv_(hidden.T, visible @ scaled_mean, alpha=share)
-        return visible_part - visible_step, hidden_part - hidden_step
-
-    def _move_offsets(self, visible: torch.Tensor, hidden: torch.Tensor) -> None:
-        """Bring the offsets nearer to the means of a minibatch."""
+    def _move_offsets(self, visible: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+        """Bring the offsets nearer to the means of a minibatch, and return that of the visible units."""
         if self._offsets is not None:
             visible = torch.lerp(self._offsets[0], visible, OFFSET_RATE)
             hidden = torch.lerp(self._offsets[1], hidden, OFFSET_RATE)
         self._offsets = visible, hidden
+        return visible
 
-    def _accumulate_variance(self, visible: torch.Tensor, hidden: torch.Tensor, factor: float) -> None:
-        rbm = self.rbm
+    def _accumulate_variance(self, momentum: float, rate: float) -> None:
+        rbm, velocity = self.rbm, self._velocity["log_variance"].mul_(momentum)
         assert rbm.log_variance is not None
-        pulled = (visible * functional.linear(hidden, rbm.weights)).sum(dim=0)
-        part = (0.5 * ((visible - rbm.visible_bias) ** 2).sum(dim=0) - pulled) * torch.exp(-rbm.log_variance)
-        self._velocity["log_variance"].add_(part, alpha=factor * self.config.variance_rate)
+        precision = torch.exp(-rbm.log_variance)
+        for visible, hidden, sign in ((self._data, self._data_hidden, 1), (self._end, self._end_hidden, -1)):
+            pulled = (visible * functional.linear(hidden, rbm.weights)).sum(dim=0)
+            part = (0.5 * ((visible - rbm.visible_bias) ** 2).sum(dim=0) - pulled) * precision
+            velocity.add_(part, alpha=sign * rate * self.config.variance_rate / len(visible))
 
     def _sparsity_pull(self, activity: torch.Tensor) -> torch.Tensor:
         """Return running mean of activities less target: the cross-entropy's derivative by the inputs of the units."""
