@@ -25,12 +25,27 @@ from asrkit.stages.record import RunOptions, StageReport
     metavar="BEST",
     help="Take LM weight and insertion penalty from a best.json that `asrkit score` wrote, or from its directory.",
 )
+@click.option(
+    "--with",
+    "others",
+    type=(click.Path(path_type=Path), click.Path(path_type=Path)),
+    multiple=True,
+    metavar="MODEL DATA",
+    help="Average MODEL with another of the same tree, which hears DATA; may be repeated.",
+)
 def command(
-    graph: Path, model: Path, data: Path, out: Path, best: Path | None, config: Any, options: RunOptions
+    graph: Path,
+    model: Path,
+    data: Path,
+    out: Path,
+    best: Path | None,
+    others: tuple[tuple[Path, Path], ...],
+    config: Any,
+    options: RunOptions,
 ) -> StageReport:
     """Recognise the utterances of a data directory.
 
     GRAPH is a graph directory, MODEL a model directory, DATA a data directory with features. OUT receives the
     hypotheses (hyp.txt, and one file a setting) and the times of the words (hyp.ctm).
     """
-    return decode(graph, model, data, out, config, options, best)
+    return decode(graph, model, data, out, config, options, best, others)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,4 +18,18 @@ class PdfScorer(Protocol):
 
         With ``pdf_ids`` (n,) int32, 0-based, those columns alone, (num_frames, n).
         """
+        ...
+
+
+@runtime_checkable
+class PosteriorScorer(Protocol):
+    """What has posteriors of the pdfs, and scores frames by these over the priors."""
+
+    @property
+    def log_priors(self) -> NDArray[np.float32]:
+        """Natural log of the prior of each pdf, (num_pdfs,) float32."""
+        ...
+
+    def log_posteriors(self, features: NDArray[np.float32], /) -> NDArray[np.float32]:
+        """Return natural logs of posteriors, (num_frames, num_pdfs) float32, of inputs (num_frames, dim)."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,13 +15,13 @@ from asrkit.data.datadir import DataDir
 from asrkit.decode.config import MAX_POSTERIOR_SCALE, SearchConfig
 from asrkit.decode.times import WordTimes, load_word_times
 from asrkit.graph.arrays import load_graph
-from asrkit.graph.directory import DIFFERENCE, check_graph_fits, load_difference, load_words
-from asrkit.hmm.scorer import PdfScorer
+from asrkit.graph.directory import DIFFERENCE, load_difference, load_words
+from asrkit.hmm.combination import CombinationConfig
 from asrkit.score.sweep import Setting, read_best
-from asrkit.stages.acoustic import data_files, load_acoustic_model, model_files
+from asrkit.stages.acoustic import data_files, model_files
 from asrkit.stages.adaptation import TRANSFORM_FILES, AdaptationConfig, is_speaker_adaptive
 from asrkit.stages.hypothesis_files import ALTERNATIVES, HYPOTHESES, TIMES, HypothesisFiles
-from asrkit.stages.loglikes import Loglikes
+from asrkit.stages.loglikes import combined_loglikes
 from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_failures, run_stage
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class DecodeConfig:
         way, with 6); 0: the best path alone says it, which was as good on AN4 and LibriSpeech and takes less time.
     adaptation : AdaptationConfig
         How the transforms are estimated from these.
+    combination : CombinationConfig
+        How the model and those that are given with it are averaged.
 
     Every pair of a weight and a penalty is one setting; the first pair is the main one.
     """
@@ -97,6 +100,7 @@ class DecodeConfig:
     first_max_active: int = 2000
     adapt_lattice_beam: float = 0.0
     adaptation: AdaptationConfig = field(default_factory=lambda: AdaptationConfig(silence_weight=0.01))
+    combination: CombinationConfig = field(default_factory=CombinationConfig)
 
     def __post_init__(self) -> None:
         for name in ("lm_weights", "insertion_penalties"):
@@ -163,6 +167,7 @@ def decode(
     config: DecodeConfig,
     options: RunOptions,
     best: Path | None = None,
+    others: Sequence[tuple[Path, Path]] = (),
 ) -> StageReport:
     """Recognise the utterances of a data directory.
 
@@ -176,23 +181,28 @@ def decode(
     best : Path, optional
         File (or decode directory) with the LM weight and insertion penalty that `asrkit score` chose on a
         development set; they replace those of ``config``.
+    others : sequence of (Path, Path)
+        Further model directories of the same tree, each with its own data directory of the same utterances; what all
+        of them say of a frame is averaged.
 
     Raises
     ------
     GraphError, ModelError, DataError, FormatError
         An input is absent or damaged, or graph, model and features do not belong together.
+    ConfigError
+        The weights are not as many as the systems.
     TooManyFailedError
         More utterances failed than the options allow.
     """
     if best is not None:
         chosen = read_best(best)
         config = replace(config, lm_weights=(chosen.lm_weight,), insertion_penalties=(chosen.insertion_penalty,))
-    inputs = [
-        *(graph_path / name for name in GRAPH_FILES),
-        *model_files(model_path),
-        model_path / "lang" / "lang.json",  # which phones are silence, for fMLLR
-        *data_files(data_path, ("utt2spk", "segments", "feats.scp", "cmvn.scp")),
-    ]
+    config.combination.shares(1 + len(others))
+    inputs = [graph_path / name for name in GRAPH_FILES]
+    for model, data in ((model_path, data_path), *others):
+        inputs += model_files(model)
+        inputs += [model / "lang" / "lang.json"]  # which phones are silence, for fMLLR
+        inputs += data_files(data, ("utt2spk", "segments", "feats.scp", "cmvn.scp"))
     outputs = [out / HYPOTHESES, out / TIMES, *(out / setting.file_name for setting in config.settings)]
     if config.lattice_beam > 0:
         outputs += [out / ALTERNATIVES, *(out / name for name in LATTICES if config.save_lattices)]
@@ -202,62 +212,62 @@ def decode(
         outputs += [out / name for name in TRANSFORM_FILES]
 
     def body() -> StageResult:
-        return _decode(graph_path, model_path, data_path, out, config, options)
+        return _decode(graph_path, model_path, data_path, out, config, options, others)
 
     return run_stage("decode", out, inputs, config, outputs, options, body, uses_seed=False)
 
 
 def _decode(
-    graph_path: Path, model_path: Path, data_path: Path, out: Path, config: DecodeConfig, options: RunOptions
+    graph_path: Path,
+    model_path: Path,
+    data_path: Path,
+    out: Path,
+    config: DecodeConfig,
+    options: RunOptions,
+    others: Sequence[tuple[Path, Path]],
 ) -> StageResult:
     # Numba comes with these.
     from asrkit.decode.graph import SearchGraph
     from asrkit.decode.parallel import decode_many
-    from asrkit.stages.speaker_passes import AdaptedInputs, adapt_by_searching
+    from asrkit.stages.systems import System, open_further, why_missing
 
     data = DataDir.load(data_path)
-    model = load_acoustic_model(model_path)
-    check_graph_fits(graph_path, model.tree, model.transitions)
+    first = System.open(model_path, data, graph_path)
+    transitions = first.model.transitions
+    systems = [first, *open_further(others, graph_path, first)]
     words = load_words(graph_path)
-    times_of = load_word_times(graph_path, model.path, model.transitions)
+    times_of = load_word_times(graph_path, model_path, transitions)
     graph = load_graph(graph_path / "HCLG.fst")
     if graph.olabels.max(initial=0) >= len(words):
         raise GraphError(f"HCLG.fst has words that words.txt of {len(words)} words does not", where=graph_path)
-    features = model.inputs(data)
-    failures = [
-        Failure(key, "no features (see the report of `asrkit extract`)")
-        for key in data.utterances
-        if key not in features
-    ]
+    reasons = {key: why_missing(key, systems, [data_path, *(one for _, one in others)]) for key in data.utterances}
+    failures = [Failure(key, reason) for key, reason in reasons.items() if reason is not None]
+    keys = [key for key in first.inputs if reasons[key] is None]
     lm = load_difference(graph_path)
-    search_graph = SearchGraph(graph, model.transitions.tid_to_pdf, model.transitions.num_pdfs, lm)
-    scorer: PdfScorer = model.model
-    adapted: AdaptedInputs | None = None
-    if model.model.is_speaker_adaptive:
-        if config.adapt:
-            searches = config.adapting_searches
-            adapted = adapt_by_searching(model, features, search_graph, *searches, config.adaptation, options)
-            features = adapted.features
-        else:
-            scorer = model.model.unadapted
-    loglikes = Loglikes(scorer, features)
+    search_graph = SearchGraph(graph, transitions.tid_to_pdf, transitions.num_pdfs, lm)
+    adapted = [system.adapted(search_graph, config, options) for system in systems]
+    loglikes = combined_loglikes([one for one, _ in adapted], config.combination)
     reading = lattice_reading(config, times_of)
-    decoded = decode_many(search_graph, config.searches, list(features), loglikes, options.num_jobs, reading)
-    files = HypothesisFiles(data, words, config.settings, model.front_end.frame_shift_ms / 1000)
+    decoded = decode_many(search_graph, config.searches, keys, loglikes, options.num_jobs, reading)
+    files = HypothesisFiles(data, words, config.settings, first.model.front_end.frame_shift_ms / 1000)
     results = _Results(files, times_of, config)
     with ExitStack() as stack:
         results.open(out, stack)
-        for one in options.progress(decoded, total=len(features), label="decode"):
+        for one in options.progress(decoded, total=len(keys), label="decode"):
             results.add(one)
         failures += results.failures
         check_failures(failures, len(data.utterances), options, data_path)
     results.save(out)
-    if adapted is None:
+    figures = results.figures()
+    if others:
+        figures["systems"] = len(systems)
+    _, own = adapted[0]
+    if own is None:
         for name in TRANSFORM_FILES:
             (out / name).unlink(missing_ok=True)
-        return StageResult(results.figures(), tuple(failures))
-    adapted.transforms.save(out)
-    return StageResult({**results.figures(), **adapted.figures()}, tuple(failures))
+        return StageResult(figures, tuple(failures))
+    own.transforms.save(out)
+    return StageResult({**figures, **own.figures()}, tuple(failures))
 
 
 def lattice_reading(config: DecodeConfig, times: WordTimes) -> LatticeReading | None:
