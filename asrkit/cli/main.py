@@ -55,6 +55,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "transcribe": ("asrkit.cli.transcribe", "Turn audio files, or raw audio from standard input, into words."),
     "listen": ("asrkit.cli.listen", "Turn what a microphone hears into words."),
     "rescore": ("asrkit.cli.rescore", "Put another language model into lattices."),
+    "combine": ("asrkit.cli.combine", "Combine what several systems recognised."),
     "pack": ("asrkit.cli.pack", "Put a model and its graph into one file that `asrkit transcribe` opens."),
     "score": (
         "asrkit.cli.score",

@@ -6,6 +6,7 @@ combination of experts: of log-likelihoods a product of them, of posteriors a su
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -37,24 +38,34 @@ class CombinationConfig:
     domain: Literal["log", "linear"] = "log"
 
     def __post_init__(self) -> None:
-        if any(not 0 <= weight < float("inf") for weight in self.weights) or (self.weights and not any(self.weights)):
-            listed = ", ".join(f"{weight:g}" for weight in self.weights)
-            raise ConfigError(f"the weights of the systems are {listed}, expected numbers of 0 or more, not all 0")
+        check_weights(self.weights)
 
     def shares(self, num_systems: int) -> tuple[float, ...]:
-        """Return the weights of so many systems, which sum to 1.
+        """Return the weights of so many systems, which sum to 1; weights for another number are a ConfigError."""
+        return shares_of(self.weights, num_systems)
 
-        Raises
-        ------
-        ConfigError
-            There are weights for another number of systems.
-        """
-        weights = self.weights or (1.0,) * num_systems
-        if len(weights) != num_systems:
-            raise ConfigError(
-                f"{len(weights)} weights for {num_systems} systems", remedy="give one for each system, in their order"
-            )
-        return tuple(weight / sum(weights) for weight in weights)
+
+def check_weights(weights: Sequence[float]) -> None:
+    """Refuse weights of systems that are negative or infinite, or all 0."""
+    if any(not 0 <= weight < math.inf for weight in weights) or (weights and not any(weights)):
+        listed = ", ".join(f"{weight:g}" for weight in weights)
+        raise ConfigError(f"the weights of the systems are {listed}, expected numbers of 0 or more, not all 0")
+
+
+def shares_of(weights: Sequence[float], num_systems: int) -> tuple[float, ...]:
+    """Return weights that sum to 1, equal ones where none are given.
+
+    Raises
+    ------
+    ConfigError
+        There are weights for another number of systems.
+    """
+    weights = tuple(weights) or (1.0,) * num_systems
+    if len(weights) != num_systems:
+        raise ConfigError(
+            f"{len(weights)} weights for {num_systems} systems", remedy="give one for each system, in their order"
+        )
+    return tuple(weight / sum(weights) for weight in weights)
 
 
 def mean_loglikes(loglikes: Sequence[FloatArray], shares: Sequence[float]) -> FloatArray:

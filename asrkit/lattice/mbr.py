@@ -129,8 +129,8 @@ def _most_probable(bins: NDArray[np.int32], posteriors: NDArray[np.float64]) -> 
     return np.where(posteriors[rows, best] > posteriors[rows, bins] + _CLEARLY_MORE, best, bins)
 
 
-def _put_in_order(begins: list[float], ends: list[float]) -> None:
-    """Let each word end where the next begins, at the latest."""
+def put_in_order(begins: list[float], ends: list[float]) -> None:
+    """Let each word end where the next begins, at the latest; neighbours that overlap meet half way. In place."""
     for at in range(1, len(begins)):
         if begins[at] < ends[at - 1]:
             ends[at - 1] = begins[at] = max((begins[at] + ends[at - 1]) / 2, begins[at - 1])
@@ -178,7 +178,7 @@ class _Recursion:
             place = 0 if place is None else place
             begins.append(network[number].begin_frames[place])
             ends.append(network[number].end_frames[place])
-        _put_in_order(begins, ends)
+        put_in_order(begins, ends)
         words = tuple(self.word_ids[bins[bins != 0]].tolist())
         return MbrResult(words, tuple(confidences), tuple(begins), tuple(ends), risk, network)
 

@@ -35,7 +35,7 @@ from asrkit.score.mapsswe import compare_edits
 from asrkit.score.sweep import Setting, choose_best, list_settings, save_best
 from asrkit.score.tokens import Fold, TokenRules, Unit, read_variants
 from asrkit.score.utterances import ScoredUtterances, group_by, match, name_some, score_utterances
-from asrkit.stages.hypothesis_files import read_confidences, read_main_setting
+from asrkit.stages.hypothesis_files import HYPOTHESES, read_confidences, read_main_setting
 from asrkit.stages.record import Failure, RunOptions, StageReport
 
 Resample = Literal["auto", "utterance", "speaker"]
@@ -137,7 +137,7 @@ def score(
         Kaldi's ``text``, or a data directory with ``text`` and ``utt2spk``.
     hypothesis : Path
         Lines ``utterance_id word word...``; or a decode directory, of which all settings are scored and the best
-        is written to its ``best.json`` (see :mod:`asrkit.score.sweep`).
+        is written to its ``best.json`` (see :mod:`asrkit.score.sweep`); or one of `asrkit combine`, which has none.
     compare : Path, optional
         Hypotheses of a second system, tested against the first.
     utt2spk : Path, optional
@@ -163,7 +163,9 @@ def score(
     figures: dict[str, Any] = {}
     lines: list[str] = []
     file, best = hypothesis, None
-    if hypothesis.is_dir():
+    if hypothesis.is_dir() and _is_combined(hypothesis):
+        file = hypothesis / HYPOTHESES
+    elif hypothesis.is_dir():
         file, best = _sweep(hypothesis, against, config, options, figures, lines)
     scored, missing = _score_file(file, against, config)
     if best is not None:
@@ -225,6 +227,11 @@ def _read_reference(path: Path, utt2spk: Path | None, variants: Path | None, con
 def _score_file(file: Path, against: _Reference, config: ScoreConfig) -> tuple[ScoredUtterances, tuple[str, ...]]:
     matched, missing = match(against.tokens, read_text(file), file, config.allow_missing)
     return score_utterances(against.tokens, against.rules.apply_to_all(matched, file)), missing
+
+
+def _is_combined(folder: Path) -> bool:
+    """Say whether a directory has hypotheses of no setting, as `asrkit combine` makes them."""
+    return (folder / HYPOTHESES).is_file() and not any(folder.glob("hyp.*.txt"))
 
 
 def _missing_line(missing: tuple[str, ...], file: Path) -> str:
