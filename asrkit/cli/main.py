@@ -56,6 +56,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "listen": ("asrkit.cli.listen", "Turn what a microphone hears into words."),
     "rescore": ("asrkit.cli.rescore", "Put another language model into lattices."),
     "combine": ("asrkit.cli.combine", "Combine what several systems recognised."),
+    "export": ("asrkit.cli.export", "Write a network for other programs, as an ONNX model."),
     "pack": ("asrkit.cli.pack", "Put a model and its graph into one file that `asrkit transcribe` opens."),
     "score": (
         "asrkit.cli.score",
