@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from asrkit.cli.options import stage_command
-from asrkit.stages.dnn_config import CnnStageConfig, MlpStageConfig
+from asrkit.core.errors import ConfigError
+from asrkit.stages.dnn_config import CnnStageConfig, MlpStageConfig, Targets
 from asrkit.stages.record import RunOptions, StageReport
 
 _PATH = click.Path(path_type=Path)
+
+_targets = click.option(
+    "--targets",
+    type=click.Choice(get_args(Targets)),
+    help="Classes: tied states, monophone states, or labels of utterances.  [default: tied]",
+)
 
 _realign = click.option(
     "--realign",
@@ -22,16 +31,35 @@ _realign = click.option(
 )
 
 
+def _as_config(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn --targets into ``--set``, so that the last word is said in one place."""
+
+    @functools.wraps(function)
+    def run(**arguments: Any) -> Any:
+        targets = arguments.pop("targets")
+        if targets is not None:
+            arguments["overrides"] = (*arguments["overrides"], f"targets={targets}")
+        return function(**arguments)
+
+    return run
+
+
 @click.group()
 def command() -> None:
-    """Train a neural network as acoustic model."""
+    """Train a neural network as acoustic model, or as classifier.
+
+    With --targets labels the place of ALIGNMENT is taken by what the utterances are to be classified by: speaker,
+    gender, word, or a file of lines 'utterance_id label'; `asrkit classify` uses OUT.
+    """
 
 
 @command.command()
+@_as_config
 @stage_command(MlpStageConfig, jobs=False)
 @click.argument("data", type=_PATH)
-@click.argument("alignment", type=_PATH)
+@click.argument("alignment", metavar="ALIGNMENT|LABELS", type=_PATH)
 @click.argument("out", type=_PATH)
+@_targets
 @click.option("--init", metavar="STACK", type=_PATH, help="Begin with what `asrkit pretrain` made.")
 @_realign
 def mlp(
@@ -42,10 +70,12 @@ def mlp(
 
 
 @command.command()
+@_as_config
 @stage_command(CnnStageConfig, jobs=False)
 @click.argument("data", type=_PATH)
-@click.argument("alignment", type=_PATH)
+@click.argument("alignment", metavar="ALIGNMENT|LABELS", type=_PATH)
 @click.argument("out", type=_PATH)
+@_targets
 @_realign
 def cnn(data: Path, alignment: Path, out: Path, realign: int, config: Any, options: RunOptions) -> StageReport | None:
     """Convolutions over time and frequency, for filterbank features: DATA and ALIGNMENT make the model OUT."""
@@ -64,6 +94,12 @@ def _train(
 ) -> StageReport | None:
     from asrkit.stages.realign import train_realigned
     from asrkit.stages.train_dnn import train_dnn
+    from asrkit.stages.train_labels import train_labels
+
+    if config.targets == "labels":
+        if rounds:
+            raise ConfigError("labels are not aligned", remedy="leave out --realign")
+        return train_labels(kind, data, str(alignment), out, config, options, init)
 
     def train(aligned: Path, made: Path) -> StageReport | None:
         return train_dnn(kind, data, aligned, made, config, options, init)

@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from asrkit.core.container import load_model, save_model
-from asrkit.core.errors import DataError, ModelError
+from asrkit.core.errors import ModelError
 from asrkit.hmm.transitions import TransitionModel
 from asrkit.hmm.tree import ContextTree
 from asrkit.lang.topology import Topology
-from asrkit.nnet.device import torch_threads
+from asrkit.nnet.inference import compute
 from asrkit.nnet.network import Network, NetworkShape, load_arrays, to_arrays
 from asrkit.nnet.normalisation import InputNormalisation
 
@@ -124,11 +124,7 @@ class NnetHmm:
     def _computed(
         self, features: NDArray[np.float32], function: Callable[[torch.Tensor], torch.Tensor]
     ) -> NDArray[np.float32]:
-        if features.ndim != 2 or features.shape[1] != self.input_dim:
-            raise DataError(f"inputs of shape {features.shape}, the network takes {self.input_dim} columns")
-        with torch.inference_mode(), torch_threads(1):
-            result: NDArray[np.float32] = function(torch.from_numpy(self._spliced.apply(features))).numpy()
-        return result
+        return compute(function, self._spliced, features)
 
     def log_posteriors(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the natural log of the probability of each pdf, (num_frames, num_pdfs) float32.

@@ -10,7 +10,8 @@ from asrkit.features.pipeline import PipelineConfig
 from asrkit.nnet.layers.config import CnnConfig, MlpConfig
 from asrkit.nnet.train.config import ClassifierConfig
 
-Targets = Literal["tied", "mono"]
+Targets = Literal["tied", "mono", "labels"]
+HeldoutBy = Literal["speaker", "utterance"]
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,13 @@ class DnnConfig:
         What is done to features; its splicing is the window that the network sees. With a stack to begin with, the
         stack's own is used.
     training : ClassifierConfig
-    targets : {'tied', 'mono'}
-        Classes: the pdfs of the alignment's tree, or (as in Hinton et al. 2012) the states of its monophones.
+    targets : {'tied', 'mono', 'labels'}
+        Classes: the pdfs of the alignment's tree, or (as in Hinton et al. 2012) the states of its monophones, for an
+        acoustic model; or labels of utterances, for a classifier.
     heldout_share : float
-        Share of the utterances, by whole speakers, that decide the schedule and are not trained on.
+        Share of the utterances that decide the schedule and are not trained on.
+    heldout_by : {'speaker', 'utterance'}
+        Hold out whole speakers, or utterances of all.
     prior_smoothing : float
         Frames added to the count of each class where priors are made of counts.
     balance : float
@@ -37,6 +41,7 @@ class DnnConfig:
     training: ClassifierConfig = field(default_factory=ClassifierConfig)
     targets: Targets = "tied"
     heldout_share: float = 0.1
+    heldout_by: HeldoutBy = "speaker"
     prior_smoothing: float = 1.0
     balance: float = 0.0
 

@@ -17,7 +17,7 @@ from asrkit.hmm.convert_alignment import convert_alignment
 from asrkit.hmm.transitions import TransitionModel
 from asrkit.hmm.tree import ContextTree, monophone_tree
 from asrkit.lang.langdir import Lang
-from asrkit.stages.dnn_config import Targets
+from asrkit.stages.dnn_config import HeldoutBy, Targets
 from asrkit.stages.record import Failure
 
 
@@ -157,11 +157,13 @@ def _reason(key: str, features: Mapping[str, NDArray[np.float32]], alignments: A
     return None if np.isfinite(value).all() else "features hold NaN or infinity"
 
 
-def hold_out(data: DataDir, keys: Sequence[str], share: float, seed: int) -> tuple[list[str], list[str]]:
-    """Part utterances into those to train on and those to hold out, by speaker.
+def hold_out(
+    data: DataDir, keys: Sequence[str], share: float, seed: int, by: HeldoutBy = "speaker"
+) -> tuple[list[str], list[str]]:
+    """Part utterances into those to train on and those to hold out.
 
-    Speakers are drawn until they have at least ``share`` of the utterances; where there is one speaker alone, his
-    utterances are drawn.
+    Speakers are drawn until they have at least ``share`` of the utterances; by utterance, or where there is one speaker
+    alone, utterances are drawn.
 
     Raises
     ------
@@ -173,7 +175,7 @@ def hold_out(data: DataDir, keys: Sequence[str], share: float, seed: int) -> tup
     by_group: dict[str, list[str]] = {}
     for key in sorted(keys):
         by_group.setdefault(data.utterances[key].speaker, []).append(key)
-    if len(by_group) == 1:
+    if by == "utterance" or len(by_group) == 1:
         by_group = {key: [key] for key in keys}
     order = random_stream(seed, "held-out speakers").permutation(sorted(by_group))
     heldout: list[str] = []

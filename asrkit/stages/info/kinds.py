@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from asrkit.core.errors import DataError
+from asrkit.stages.info.classifier import classifier_facts
 from asrkit.stages.info.data import data_facts
 from asrkit.stages.info.files import (
     archive_facts,
@@ -80,6 +81,9 @@ class FileKind:
 DIRECTORIES = (
     DirectoryKind("model", "GMM-HMM model directory", ("model.safetensors", "tree.json", "frontend.json"), model_facts),
     DirectoryKind("stack", "pretrained stack", ("stack.safetensors", "frontend.json"), stack_facts),
+    DirectoryKind(
+        "classifier", "classifier of utterances", ("classifier.safetensors", "frontend.json"), classifier_facts
+    ),
     DirectoryKind("alignment", "alignments", ("ali.scp",), alignment_facts),
     DirectoryKind("data", "data directory", ("wav.scp", "utt2spk"), data_facts),
     DirectoryKind("lang", "lang directory", ("lang.json", "words.txt", "phones.txt"), lang_facts),
