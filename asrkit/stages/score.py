@@ -329,12 +329,12 @@ def _confidences(folder: Path, against: _Reference, figures: dict[str, Any]) -> 
     figures["confidences"] = {
         name: value if math.isfinite(value) else None for name, value in dataclasses.asdict(found).items()
     }
-    main, of = read_main_setting(folder), "the first setting"
+    main, of = read_main_setting(folder), "" if _is_combined(folder) else " of the first setting"
     if main is not None:
         figures["confidences"] |= dataclasses.asdict(main)
-        of = f"LM weight {main.lm_weight:g} and penalty {main.insertion_penalty:g}, {of}"
+        of = f" of LM weight {main.lm_weight:g} and penalty {main.insertion_penalty:g}, the first setting"
     return [
-        f"confidences of {found.num_words} words of {of}: expected calibration error {found.expected_error:.3f}, "
+        f"confidences of {found.num_words} words{of}: expected calibration error {found.expected_error:.3f}, "
         f"normalised cross entropy {found.cross_entropy:.3f}"
     ]
 
