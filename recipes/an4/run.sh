@@ -4,7 +4,8 @@
 #   recipes/an4/run.sh --corpus DIR [--lms "NAME=FILE …"] [--work DIR] [--num-jobs N] [--stage N] [--stop-stage N]
 #
 # Stages: 0 data, 1 language, 2 features, 3 monophones, 4 their graphs, decoding and scores, 5 triphones, 6 LDA and MLLT,
-# 7 speaker-adaptive training, each with its scores.
+# 7 speaker-adaptive training, 8 networks on its inputs, with and without a deep belief network to begin with; each with
+# its scores.
 # --lms names further ARPA files; each is a column of the result beside the trigram and the uniform unigram made here.
 # The official test set is decoded where the corpus has it, with the LM weight and penalty that the dev set chose.
 
@@ -73,4 +74,32 @@ fi
 if runs 7 "speaker-adaptive training"; then
   asrkit train-gmm sat "$data/train" "$lang" "$exp/lda_mllt" "$exp/sat" --num-jobs "$num_jobs" --seed "$seed"
   evaluate sat
+fi
+
+# Decode with a network that sees what the speaker-adaptive model does, adapted to the speakers as its decoding was. The
+# pdfs are that model's, so its graphs serve; test is decoded with what dev chose.
+evaluate_network() {
+  local model=$1 name part
+  for name in "${names[@]}"; do
+    for part in "${parts[@]:1}"; do
+      asrkit write-inputs "$data/$part" "$exp/sat" "$data/${part}_sat_$name" \
+        --transforms "$exp/sat/decode_${part}_$name" --num-jobs "$num_jobs"
+    done
+    asrkit decode "$exp/sat/graph_$name" "$exp/$model" "$data/dev_sat_$name" "$exp/$model/decode_dev_$name" \
+      --config "$recipe/conf/decode.toml" --num-jobs "$num_jobs"
+    asrkit score "$data/dev" "$exp/$model/decode_dev_$name"
+    if [ -d "$data/test" ]; then
+      asrkit decode "$exp/sat/graph_$name" "$exp/$model" "$data/test_sat_$name" "$exp/$model/decode_test_$name" \
+        --from "$exp/$model/decode_dev_$name/best.json" --num-jobs "$num_jobs"
+      asrkit score "$data/test" "$exp/$model/decode_test_$name/hyp.txt"
+    fi
+  done
+}
+
+if runs 8 "networks"; then
+  asrkit write-inputs "$data/train" "$exp/sat" "$data/train_sat" --transforms "$exp/sat" --num-jobs "$num_jobs"
+  asrkit pretrain dbn "$data/train_sat" "$exp/dbn" --config "$recipe/conf/dbn.toml" --seed "$seed"
+  asrkit train-dnn mlp "$data/train_sat" "$exp/sat" "$exp/dbn_dnn" --init "$exp/dbn" --seed "$seed"
+  asrkit train-dnn mlp "$data/train_sat" "$exp/sat" "$exp/dnn" --config "$recipe/conf/dnn.toml" --seed "$seed"
+  for model in dbn_dnn dnn; do evaluate_network "$model"; done
 fi
