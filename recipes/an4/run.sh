@@ -86,7 +86,7 @@ evaluate_network() {
         --transforms "$exp/sat/decode_${part}_$name" --num-jobs "$num_jobs"
     done
     asrkit decode "$exp/sat/graph_$name" "$exp/$model" "$data/dev_sat_$name" "$exp/$model/decode_dev_$name" \
-      --config "$recipe/conf/decode.toml" --num-jobs "$num_jobs"
+      --config "$recipe/conf/decode_network.toml" --num-jobs "$num_jobs"
     asrkit score "$data/dev" "$exp/$model/decode_dev_$name"
     if [ -d "$data/test" ]; then
       asrkit decode "$exp/sat/graph_$name" "$exp/$model" "$data/test_sat_$name" "$exp/$model/decode_test_$name" \
