@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 from click.testing import CliRunner, Result
 
@@ -255,6 +256,19 @@ def test_what_does_not_belong_together_is_refused(world: Path, tmp_path: Path) -
     assert "labels are not aligned" in train(world, "mlp", "word", tmp_path / "out", *MLP, "--realign", 1).stderr
     assert "no such table of labels" in train(world, "mlp", "colour", tmp_path / "out", *MLP).stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_classifier_is_exported(world: Path, tmp_path: Path) -> None:
+    done(invoke("export", world / "cnn", tmp_path / "words.onnx", "--set", "output=log_posteriors"))
+    session = onnxruntime.InferenceSession(tmp_path / "words.onnx", providers=["CPUExecutionProvider"])
+    classifier = LabelClassifier.load(world / "cnn")
+    features = ModelInputs(DataDir.load(world / "test"), classifier.pipeline)["eve-stop-0"]
+    (found,) = session.run(None, {"features": features})
+    np.testing.assert_allclose(found, classifier.log_posteriors(features), atol=1e-4)
+    assert json.loads(session.get_modelmeta().custom_metadata_map["labels"]) == sorted(WORDS)
+    refused = invoke("export", world / "cnn", tmp_path / "likes.onnx")
+    assert refused.exit_code == 1
+    assert "the model has no priors, so it has no loglikes" in refused.stderr
 
 
 def test_a_second_run_does_nothing_and_other_labels_are_another_training(world: Path, tmp_path: Path) -> None:
