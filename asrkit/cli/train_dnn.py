@@ -13,6 +13,7 @@ from asrkit.cli.options import stage_command
 from asrkit.core.errors import ConfigError
 from asrkit.stages.dnn_config import CnnStageConfig, MlpStageConfig, Targets
 from asrkit.stages.record import RunOptions, StageReport
+from asrkit.stages.sequence_config import SequenceStageConfig
 
 _PATH = click.Path(path_type=Path)
 
@@ -80,6 +81,30 @@ def mlp(
 def cnn(data: Path, alignment: Path, out: Path, realign: int, config: Any, options: RunOptions) -> StageReport | None:
     """Convolutions over time and frequency, for filterbank features: DATA and ALIGNMENT make the model OUT."""
     return _train("cnn", data, alignment, out, config, options, realign)
+
+
+@command.command()
+@stage_command(SequenceStageConfig)
+@click.argument("data", type=_PATH)
+@click.argument("lang", type=_PATH)
+@click.argument("previous", type=_PATH)
+@click.argument("out", type=_PATH)
+@click.option("--lm", type=_PATH, help="ARPA file of what might be said [the transcripts' words].")
+@click.option("--denominators", type=_PATH, help="Directory of the lattices [OUT/denominators].")
+def sequence(
+    data: Path,
+    lang: Path,
+    previous: Path,
+    out: Path,
+    lm: Path | None,
+    denominators: Path | None,
+    config: Any,
+    options: RunOptions,
+) -> StageReport:
+    """Discriminative (sMBR, MMI, boosted MMI): the network PREVIOUS learns from whole utterances and their lattices."""
+    from asrkit.stages.train_sequence import train_sequence
+
+    return train_sequence(data, lang, previous, out, config, options, lm, denominators)
 
 
 def _train(

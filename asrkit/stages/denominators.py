@@ -17,6 +17,7 @@ from asrkit.core.errors import ConfigError
 from asrkit.decode.config import SearchConfig
 from asrkit.features.pipeline import ModelInputs
 from asrkit.gmm.em import EmConfig
+from asrkit.gmm.model import GmmHmm
 from asrkit.graph.training import TrainingGraphCompiler
 from asrkit.hmm.viterbi import labels_logprob
 from asrkit.lattice.discriminative import Reference, reference_logprob, with_reference
@@ -37,6 +38,7 @@ from asrkit.stages.gmm_training import Corpus, open_corpus, training_data, train
 from asrkit.stages.loglikes import Loglikes
 from asrkit.stages.make_graph import MakeGraphConfig, make_graph
 from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_apart, check_failures, run_stage
+from asrkit.stages.scored_alignment import align_scored
 from asrkit.stages.tree_stage import align_corpus, check_same_lang
 
 if TYPE_CHECKING:
@@ -131,7 +133,7 @@ def make_denominators(
     Parameters
     ----------
     seed_path : Path
-        The model that training starts from.
+        The model that training starts from, of mixtures or a network.
     out : Path
         Directory to be made: ``lat.scp`` the lattices, determinised, ``ali.scp`` the references' alignments,
         ``trans.scp`` the speakers' transforms of a speaker-adaptive model, ``graph/``, and ``unigram.arpa`` unless an
@@ -197,6 +199,9 @@ def _align(
     out: Path,
 ) -> tuple[dict[str, NDArray[np.int32]], ModelInputs, tuple[Failure, ...]]:
     """Return alignments, inputs that are adapted where the model wants that, and utterances that have none."""
+    if not isinstance(seed.model, GmmHmm):
+        alignments, reasons = align_scored(seed, corpus, alignment, options)
+        return alignments, corpus.features, _failures(reasons)
     if not seed.model.is_speaker_adaptive:
         state = align_corpus(seed, corpus, alignment, options)
         return state.alignments, corpus.features, _failures(state.failures)

@@ -1,0 +1,39 @@
+"""Configuration of `asrkit train-dnn sequence`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from asrkit.core.errors import ConfigError
+from asrkit.nnet.sequence.config import LatticeCriterionConfig, SequenceConfig
+from asrkit.stages.denominators import DenominatorConfig
+
+
+@dataclass(frozen=True)
+class SequenceStageConfig:
+    """How a network is trained by a criterion over lattices.
+
+    Attributes
+    ----------
+    criterion : LatticeCriterionConfig
+    training : SequenceConfig
+    denominators : DenominatorConfig
+        How the lattices are made.
+    heldout_share : float
+        Share of the utterances, by whole speakers, that decide the schedule and are not trained on. With the seed of
+        the network's own training they are the same.
+    """
+
+    criterion: LatticeCriterionConfig = field(default_factory=LatticeCriterionConfig)
+    training: SequenceConfig = field(default_factory=SequenceConfig)
+    denominators: DenominatorConfig = field(default_factory=DenominatorConfig)
+    heldout_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_share(self.heldout_share)
+
+
+def check_share(heldout_share: float) -> None:
+    """Refuse a share that leaves nothing to train on, or nothing held out."""
+    if not 0 < heldout_share < 1:
+        raise ConfigError(f"heldout_share is {heldout_share}, expected a number between 0 and 1")
