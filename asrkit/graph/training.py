@@ -23,14 +23,14 @@ Ints = NDArray[np.int32]
 
 @dataclass
 class PhoneGraph:
-    """The phone sequences of a transcript: one node a phone of a pronunciation, numbered from left to right.
+    """Weighted phone sequences. Of a transcript: one node a phone of a pronunciation, numbered from left to right.
 
     Attributes
     ----------
     phones : list of int
         Phone id of each node.
     next : list of list of (int, float)
-        (node or :data:`END`, log weight) behind each node; nodes come after those that lead to them.
+        (node or :data:`END`, log weight) behind each node; of a transcript nodes come after those that lead to them.
     first : list of (int, float)
         Where paths begin; END here is the path without phones.
     """
@@ -111,7 +111,13 @@ class TrainingGraphCompiler:
         GraphError
             A word has no pronunciation, or the transcript is empty and the language has no optional silence.
         """
-        phones = self.phone_graph(np.asarray(word_ids).tolist())
+        return self.expand(self.phone_graph(np.asarray(word_ids).tolist()))
+
+    def expand(self, phones: PhoneGraph) -> StateGraph:
+        """Return the graph whose paths are those of a phone graph, each phone replaced by its HMM in context.
+
+        See :meth:`compile` for its labels and weights. The phone graph may have cycles.
+        """
         nodes, first = _in_context(phones, self.tree) if self.tree.context_width > 1 else _alone(phones)
         return self._expand(nodes, first)
 

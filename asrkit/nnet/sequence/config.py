@@ -92,3 +92,64 @@ def check_scale(acoustic_scale: float) -> None:
     """Refuse an acoustic scale that is no number above 0."""
     if not 0 < acoustic_scale < math.inf:
         raise ConfigError(f"acoustic_scale is {acoustic_scale}, expected a number above 0")
+
+
+@dataclass(frozen=True)
+class PhoneLmConfig:
+    """The n-gram over phones that lattice-free MMI competes with.
+
+    Attributes
+    ----------
+    order : int
+        Length of the n-grams.
+    min_history_count : int
+        A history of more than one phone that was seen less often is forgotten but for its last phones; a larger number
+        makes the graph smaller.
+    """
+
+    order: int = 3
+    min_history_count: int = 5
+
+    def __post_init__(self) -> None:
+        for name in ("order", "min_history_count"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}, expected 1 or more")
+
+
+@dataclass(frozen=True)
+class LfmmiConfig:
+    """Lattice-free MMI: what numerator and denominator sum over.
+
+    Attributes
+    ----------
+    lm : PhoneLmConfig
+    numerator : {'alignment', 'transcript'}
+        Paths of what was said: the phones of the alignment, or every way to pronounce the transcript.
+    tolerance : int
+        With ``alignment``: frames by which a phone may begin earlier or end later than in the alignment.
+    acoustic_scale : float
+        Weight of log-likelihoods against the graph. With the 0.1 that is usual in decoding, the network goes on to be
+        decoded as its seed was; with 1.0, as the original has it, by LM weights around 1.
+    transition_scale, self_loop_scale : float
+        Of the transition probabilities, in both; the defaults are those of decoding graphs.
+    leaky : float
+        Probability of going on between two frames from anywhere to anywhere (Povey et al. 2016, "leaky HMM"); 0: none.
+    """
+
+    lm: PhoneLmConfig = field(default_factory=PhoneLmConfig)
+    numerator: Literal["alignment", "transcript"] = "alignment"
+    tolerance: int = 5
+    acoustic_scale: float = 0.1
+    transition_scale: float = 1.0
+    self_loop_scale: float = 0.1
+    leaky: float = 1e-5
+
+    def __post_init__(self) -> None:
+        check_scale(self.acoustic_scale)
+        if self.tolerance < 0:
+            raise ConfigError(f"tolerance is {self.tolerance}, expected 0 or more")
+        for name in ("transition_scale", "self_loop_scale"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"{name} is {getattr(self, name)}, expected a number of 0 or more")
+        if not 0 <= self.leaky < 1:
+            raise ConfigError(f"leaky is {self.leaky}, expected 0 to below 1")
