@@ -13,7 +13,7 @@ from asrkit.cli.options import stage_command
 from asrkit.core.errors import ConfigError
 from asrkit.stages.dnn_config import CnnStageConfig, MlpStageConfig, Targets
 from asrkit.stages.record import RunOptions, StageReport
-from asrkit.stages.sequence_config import SequenceStageConfig
+from asrkit.stages.sequence_config import LfmmiStageConfig, SequenceStageConfig
 
 _PATH = click.Path(path_type=Path)
 
@@ -105,6 +105,19 @@ def sequence(
     from asrkit.stages.train_sequence import train_sequence
 
     return train_sequence(data, lang, previous, out, config, options, lm, denominators)
+
+
+@command.command()
+@stage_command(LfmmiStageConfig)
+@click.argument("data", type=_PATH)
+@click.argument("lang", type=_PATH)
+@click.argument("previous", type=_PATH)
+@click.argument("out", type=_PATH)
+def lfmmi(data: Path, lang: Path, previous: Path, out: Path, config: Any, options: RunOptions) -> StageReport:
+    """Lattice-free MMI: the network PREVIOUS learns what was said from all that a phone n-gram could say."""
+    from asrkit.stages.train_lfmmi import train_lfmmi
+
+    return train_lfmmi(data, lang, previous, out, config, options)
 
 
 def _train(

@@ -200,7 +200,8 @@ def _align(
 ) -> tuple[dict[str, NDArray[np.int32]], ModelInputs, tuple[Failure, ...]]:
     """Return alignments, inputs that are adapted where the model wants that, and utterances that have none."""
     if not isinstance(seed.model, GmmHmm):
-        alignments, reasons = align_scored(seed, corpus, alignment, options)
+        log_probs = seed.transitions.scaled_log_probs(alignment.transition_scale, alignment.self_loop_scale)
+        alignments, reasons = align_scored(seed, corpus, alignment.search, log_probs, options)
         return alignments, corpus.features, _failures(reasons)
     if not seed.model.is_speaker_adaptive:
         state = align_corpus(seed, corpus, alignment, options)

@@ -1,11 +1,12 @@
-"""Configuration of `asrkit train-dnn sequence`."""
+"""Configuration of `asrkit train-dnn sequence` and `asrkit train-dnn lfmmi`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from asrkit.core.errors import ConfigError
-from asrkit.nnet.sequence.config import LatticeCriterionConfig, SequenceConfig
+from asrkit.hmm.viterbi import AlignConfig
+from asrkit.nnet.sequence.config import LatticeCriterionConfig, LfmmiConfig, SequenceConfig
 from asrkit.stages.denominators import DenominatorConfig
 
 
@@ -37,3 +38,26 @@ def check_share(heldout_share: float) -> None:
     """Refuse a share that leaves nothing to train on, or nothing held out."""
     if not 0 < heldout_share < 1:
         raise ConfigError(f"heldout_share is {heldout_share}, expected a number between 0 and 1")
+
+
+@dataclass(frozen=True)
+class LfmmiStageConfig:
+    """How a network is trained by lattice-free MMI.
+
+    Attributes
+    ----------
+    criterion : LfmmiConfig
+    training : SequenceConfig
+    alignment : AlignConfig
+        Beams and scale of the alignment that the seed makes first.
+    heldout_share : float
+        See :class:`SequenceStageConfig`.
+    """
+
+    criterion: LfmmiConfig = field(default_factory=LfmmiConfig)
+    training: SequenceConfig = field(default_factory=SequenceConfig)
+    alignment: AlignConfig = field(default_factory=AlignConfig)
+    heldout_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_share(self.heldout_share)

@@ -1,4 +1,4 @@
-"""`asrkit train-dnn sequence` on words that noise confuses: criteria rise, words do not get worse, resuming, refusals."""
+"""`asrkit train-dnn sequence` on words that noise confuses: what rises, resuming, refusals."""
 
 from __future__ import annotations
 
