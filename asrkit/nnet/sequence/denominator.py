@@ -13,6 +13,7 @@ from asrkit.core.errors import GraphError, ModelError
 from asrkit.hmm.state_graph import StateGraph
 from asrkit.hmm.transitions import TransitionModel
 from asrkit.nnet.sequence.criterion import Evaluation, Loglikes
+from asrkit.nnet.sequence.merging import WeightedStates, merged
 
 LEAK_FRAMES = 100
 """Frames over which the states that a leak leads to are averaged (Kaldi's chain::DenominatorGraph)."""
@@ -65,7 +66,7 @@ class DenominatorGraph:
     def of(
         cls, graph: StateGraph, transitions: TransitionModel, label_logprob: NDArray[np.floating[Any]], leaky: float
     ) -> DenominatorGraph:
-        """Return the arrays of a graph whose labels are transition_ids.
+        """Return the arrays of a graph whose labels are transition_ids, with states merged that do the same.
 
         Parameters
         ----------
@@ -83,20 +84,20 @@ class DenominatorGraph:
         if (state_pdf[graph.arc_dst] != pdfs).any():
             raise GraphError("arcs of different pdfs lead to one state", remedy="compile it with TrainingGraphCompiler")
         weight = np.exp(graph.arc_logprob + label_logprob[graph.arc_label].astype(np.float64))
-        by_target = np.argsort(graph.arc_dst, kind="stable")
-        bounds = np.arange(graph.num_states + 1)
-        initial = np.exp(graph.initial_logprob.astype(np.float64))
+        states = merged(_states(graph, weight, state_pdf))
+        by_target, by_source = (np.argsort(ends, kind="stable") for ends in (states.dst, states.src))
+        bounds = np.arange(states.num_states + 1)
         return cls(
-            np.searchsorted(graph.arc_dst[by_target], bounds).astype(np.int64),
-            graph.arc_src[by_target],
-            weight[by_target],
-            graph.arc_begin.astype(np.int64),
-            graph.arc_dst,
-            weight,
-            state_pdf,
-            initial / initial.sum(),
-            np.exp(graph.final_logprob.astype(np.float64)),
-            _occupied(graph, weight, initial / initial.sum()),
+            np.searchsorted(states.dst[by_target], bounds).astype(np.int64),
+            states.src[by_target].astype(np.int32),
+            states.weight[by_target],
+            np.searchsorted(states.src[by_source], bounds).astype(np.int64),
+            states.dst[by_source].astype(np.int32),
+            states.weight[by_source],
+            states.pdf.astype(np.int32),
+            states.initial,
+            states.final,
+            _occupied(states),
             leaky,
         )
 
@@ -142,14 +143,31 @@ class DenominatorGraph:
         return Evaluation(logprob + float(peaks.sum()), np.float32(acoustic_scale) * posteriors)
 
 
-def _occupied(graph: StateGraph, weight: NDArray[np.float64], initial: NDArray[np.float64]) -> NDArray[np.float64]:
+def _states(graph: StateGraph, weight: NDArray[np.float64], state_pdf: NDArray[np.int32]) -> WeightedStates:
+    """Return the graph with parallel arcs added up."""
+    possible = weight > 0
+    keys = graph.arc_src[possible].astype(np.int64) * graph.num_states + graph.arc_dst[possible]
+    pairs, places = np.unique(keys, return_inverse=True)
+    src, dst = np.divmod(pairs, graph.num_states)
+    initial = np.exp(graph.initial_logprob.astype(np.float64))
+    return WeightedStates(
+        src,
+        dst,
+        np.bincount(places, weight[possible], minlength=len(pairs)).astype(np.float64),
+        state_pdf.astype(np.int64),
+        initial / initial.sum(),
+        np.exp(graph.final_logprob.astype(np.float64)),
+    )
+
+
+def _occupied(states: WeightedStates) -> NDArray[np.float64]:
     """Return how probable each state is, on average over the first frames of a path that is given no emissions."""
-    here, total = initial, np.zeros(graph.num_states)
+    here, total = states.initial, np.zeros(states.num_states)
     for _ in range(LEAK_FRAMES):
-        flow = here[graph.arc_src] * weight
-        here = np.bincount(graph.arc_dst, flow, minlength=graph.num_states).astype(np.float64)
+        flow = here[states.src] * states.weight
+        here = np.bincount(states.dst, flow, minlength=states.num_states).astype(np.float64)
         if not here.sum() > 0:
             break
         here = here / here.sum()
         total += here
-    return total / total.sum() if total.any() else initial
+    return total / total.sum() if total.any() else states.initial
