@@ -15,6 +15,9 @@ from asrkit.hmm.transitions import TransitionModel
 from asrkit.nnet.sequence.criterion import Evaluation, Loglikes
 from asrkit.nnet.sequence.merging import WeightedStates, merged
 
+MAX_KEPT = 1 << 23
+"""Forward probabilities of an utterance that are all kept (64 MB); of more, every sqrt(T)th frame's are."""
+
 LEAK_FRAMES = 100
 """Frames over which the states that a leak leads to are averaged (Kaldi's chain::DenominatorGraph)."""
 
@@ -136,11 +139,18 @@ class DenominatorGraph:
             self.leak,
             self.leaky,
             np.exp(scaled - peaks[:, None]),
+            self._block(len(loglikes)),
             posteriors,
         )
         if not math.isfinite(logprob):
             raise ModelError(f"no path of {len(loglikes)} frames through the denominator graph")
         return Evaluation(logprob + float(peaks.sum()), np.float32(acoustic_scale) * posteriors)
+
+    def _block(self, num_frames: int) -> int:
+        """Return every how many frames forward probabilities are kept; with fewer, all of them are."""
+        if num_frames * self.num_states <= MAX_KEPT:
+            return max(1, num_frames)
+        return math.ceil(math.sqrt(num_frames))
 
 
 def _states(graph: StateGraph, weight: NDArray[np.float64], state_pdf: NDArray[np.int32]) -> WeightedStates:

@@ -43,37 +43,38 @@ def step_forward(
 def sum_paths(
     in_begin: Longs, in_src: Ints, in_weight: Doubles, out_begin: Longs, out_dst: Ints, out_weight: Doubles,
     state_pdf: Ints, initial: Doubles, final: Doubles, leak: Doubles, leaky: float,
-    emissions: Doubles, posteriors: NDArray[np.float32],
+    emissions: Doubles, block: int, posteriors: NDArray[np.float32],
 ) -> float:  # fmt: skip
     """Fill ``posteriors`` (T, P), and return the log of the summed weight of all paths; -inf: there is none.
 
     ``initial`` sums to 1; ``emissions`` (T, P) are probabilities of the pdfs, but for a factor of each frame. Forward
-    probabilities are kept every sqrt(T) frames and computed once more in between.
+    probabilities are kept every ``block`` frames, and computed once more in all blocks but the last.
     """
     num_frames, num_pdfs = emissions.shape
     num_states = len(state_pdf)
-    block = max(1, math.ceil(math.sqrt(num_frames)))
     num_blocks = (num_frames + block - 1) // block
     kept = np.empty((num_blocks, num_states))
     rows = np.empty((block + 1, num_states))
     scales = np.empty(num_frames)
     lent = np.empty(num_states)
-    here, there = initial.copy(), np.empty(num_states)
     logprob = 0.0
     for frame in range(num_frames):
-        if frame % block == 0:
-            kept[frame // block] = here
+        place = frame % block
+        if place == 0:
+            for state in range(num_states):
+                rows[0, state] = rows[block, state] if frame > 0 else initial[state]
+                kept[frame // block, state] = rows[0, state]
         share = leaky if frame > 0 else 0.0
         scales[frame] = step_forward(
-            in_begin, in_src, in_weight, state_pdf, emissions[frame], here, leak, share, there, lent
+            in_begin, in_src, in_weight, state_pdf, emissions[frame], rows[place], leak, share, rows[place + 1], lent
         )  # fmt: skip
         if not scales[frame] > 0:
             return -np.inf
         logprob += math.log(scales[frame])
-        here, there = there, here
+    last = rows[(num_frames - 1) % block + 1]
     ending = 0.0
     for state in range(num_states):
-        ending += here[state] * final[state]
+        ending += last[state] * final[state]
     if not ending > 0:
         return -np.inf
     logprob += math.log(ending)
@@ -81,13 +82,14 @@ def sum_paths(
     behind, nearer = final / ending, np.empty(num_states)
     for number in range(num_blocks - 1, -1, -1):
         first, end = number * block, min(num_frames, (number + 1) * block)
-        rows[0] = kept[number]
-        for frame in range(first, end):
-            share = leaky if frame > 0 else 0.0
-            step_forward(
-                in_begin, in_src, in_weight, state_pdf, emissions[frame], rows[frame - first], leak, share,
-                rows[frame - first + 1], lent,
-            )  # fmt: skip
+        if number < num_blocks - 1:
+            rows[0] = kept[number]
+            for frame in range(first, end):
+                share = leaky if frame > 0 else 0.0
+                step_forward(
+                    in_begin, in_src, in_weight, state_pdf, emissions[frame], rows[frame - first], leak, share,
+                    rows[frame - first + 1], lent,
+                )  # fmt: skip
         for frame in range(end - 1, first - 1, -1):
             row, after = emissions[frame], rows[frame - first + 1]
             for pdf in range(num_pdfs):
