@@ -15,7 +15,7 @@ from asrkit.core.errors import AsrkitError
 from asrkit.core.jobs import map_in_order
 from asrkit.decode.config import SearchConfig
 from asrkit.decode.graph import SearchGraph
-from asrkit.decode.reading import LatticeReading, Reading
+from asrkit.decode.reading import GridReading, Reading
 from asrkit.decode.search import BeamSearch, SearchResult
 
 Blocks = Iterable[NDArray[np.float32]]
@@ -54,7 +54,7 @@ def decode_many(
     utterance_ids: Sequence[str],
     loglikes: Callable[[str], Blocks],
     num_jobs: int = 1,
-    reading: LatticeReading | None = None,
+    reading: GridReading | None = None,
 ) -> Iterator[Decoded]:
     """Search every utterance under every setting; yield in the order of ``utterance_ids``.
 
@@ -68,8 +68,8 @@ def decode_many(
         several, they are computed once and kept until the utterance is done.
     loglikes : callable
         utterance_id -> blocks ``(num_frames, num_pdfs)`` float32 of the utterance, in order.
-    reading : LatticeReading, optional
-        Reads the lattice of the first setting, which must have a lattice beam.
+    reading : GridReading, optional
+        Reads the lattices; every search must then have a lattice beam.
     """
     work = functools.partial(_decode_one, _SearchPool(graph), tuple(configs), loglikes, reading)
     return map_in_order(work, utterance_ids, num_jobs, kind="threads")
@@ -101,7 +101,7 @@ def _decode_one(
     pool: _SearchPool,
     configs: tuple[SearchConfig, ...],
     loglikes: Callable[[str], Blocks],
-    reading: LatticeReading | None,
+    reading: GridReading | None,
     utterance_id: str,
 ) -> Decoded:
     clock = _Clock()
@@ -121,8 +121,8 @@ def _decode_one(
             results.append(search.finish())
         searched = clock.outside
         if reading is not None:
-            read = reading(results[0], configs[0])
-            results[0] = replace(results[0], lattice=None)
+            read = reading(results, configs)
+            results = [replace(result, lattice=None) for result in results]
     except AsrkitError as caught:
         results, error, read = [], caught, None
     finally:

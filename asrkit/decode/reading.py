@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,10 +113,7 @@ class LatticeReading:
 
     def __call__(self, result: SearchResult, config: SearchConfig) -> Reading:
         """Read the lattice of a finished search that had the configuration ``config``."""
-        assert result.lattice is not None
-        scales = LatticeScales(config.acoustic_scale, 1.0, config.word_insertion_penalty)
-        made = determinise(result.lattice, scales, config.lattice_beam)
-        return self.read(made.lattice, made.beam)
+        return self.read(*_determinised(result, config))
 
     def read(self, lattice: Lattice, beam: float) -> Reading:
         """Read a determinised lattice that is complete within ``beam``."""
@@ -134,6 +131,13 @@ class LatticeReading:
         if self.num_best > 1 or self.least_risk:
             alternatives = tuple(self._timed(lattice, path) for path in n_best(lattice, self.num_best, main_scales))
         return Reading(lattice, beam, words, main, alternatives or (main,), best.transition_ids, best.acoustic_cost)
+
+    def words(self, lattice: Lattice) -> tuple[tuple[int, ...], ...]:
+        """Return the word ids under each setting, and nothing else."""
+        if self.least_risk:
+            risks = (minimum_bayes_risk(lattice, scales.times(self.posterior_scale)) for scales in self.settings)
+            return tuple(risk.words for risk in risks)
+        return tuple(best_path(lattice, scales).words for scales in self.settings)
 
     def _timed(self, lattice: Lattice, path: LatticePath) -> TimedWords:
         scales = self.settings[0].times(self.posterior_scale)
@@ -159,6 +163,51 @@ class LatticeReading:
             spans = self.times.spans(path.words, path.transition_ids)
             if spans is not None:
                 yield path.words, _arc_spans(path), spans
+
+
+@dataclass(frozen=True)
+class GridReading:
+    """Reads the settings of a grid off the lattices of several searches, each setting off one of them.
+
+    Attributes
+    ----------
+    groups : sequence of LatticeReading
+        Of each search the settings that are read off its lattice; the main setting is the first of the first.
+    places : sequence of sequences of int
+        Where each of these settings stands in the grid.
+    kept : int
+        The group whose lattice is that of the reading, 0-based.
+    """
+
+    groups: Sequence[LatticeReading]
+    places: Sequence[Sequence[int]]
+    kept: int = 0
+
+    def __call__(self, results: Sequence[SearchResult], configs: Sequence[SearchConfig]) -> Reading:
+        """Read the lattices of finished searches that had these configurations, one for each group.
+
+        Times, confidences and alternatives are those of the main setting.
+        """
+        main = self.groups[0](results[0], configs[0])
+        kept = main.lattice, main.beam
+        words: list[tuple[int, ...]] = [()] * sum(map(len, self.places))
+        for number in range(1, len(self.groups)):
+            made = _determinised(results[number], configs[number])
+            if number == self.kept:
+                kept = made
+            for place, found in zip(self.places[number], self.groups[number].words(made[0])):
+                words[place] = found
+        for place, found in zip(self.places[0], main.words):
+            words[place] = found
+        return replace(main, words=tuple(words), lattice=kept[0], beam=kept[1])
+
+
+def _determinised(result: SearchResult, config: SearchConfig) -> tuple[Lattice, float]:
+    """Return the lattice of a search, and the beam within which it is complete."""
+    assert result.lattice is not None
+    scales = LatticeScales(config.acoustic_scale, 1.0, config.word_insertion_penalty)
+    made = determinise(result.lattice, scales, config.lattice_beam)
+    return made.lattice, made.beam
 
 
 def _arc_spans(path: LatticePath) -> list[Span]:

@@ -26,7 +26,7 @@ from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, 
 
 if TYPE_CHECKING:
     from asrkit.decode.parallel import Decoded
-    from asrkit.decode.reading import LatticeReading, TimedWords
+    from asrkit.decode.reading import GridReading, LatticeReading, TimedWords
     from asrkit.decode.search import SearchResult
     from asrkit.lattice.archive import LatticeWriter
 
@@ -52,9 +52,13 @@ class DecodeConfig:
     insertion_penalties : tuple of float
         Costs added for each word; may be negative.
     lattice_beam : float
-        With one search, at the largest of the weights (where a beam is widest) and the middle one of the penalties,
-        a lattice is made of the paths that cost at most this more than the best one, and every setting is read off
-        it. 0: no lattices; each setting is searched by itself, and there are no confidences and no alternatives.
+        A search, at a large weight (where a beam is wide) and the middle one of the penalties, makes a lattice of the
+        paths that cost at most this more than the best one, and settings are read off it. 0: no lattices; each setting
+        is searched by itself, and there are no confidences and no alternatives.
+    lattice_span : float
+        Weights down to that of the search over this are read off its lattice: farther from it, lattices lack the
+        paths, and the alignments, that would be the best. A grid that spans more takes several searches; the lattices
+        written are those of the largest weight.
     num_best : int
         Alternatives of each utterance in ``hyp.jsonl``, at most.
     least_risk : bool
@@ -89,6 +93,7 @@ class DecodeConfig:
     lm_weights: tuple[float, ...] = (10.0,)
     insertion_penalties: tuple[float, ...] = (0.0,)
     lattice_beam: float = 6.0
+    lattice_span: float = 1.6
     num_best: int = 1
     least_risk: bool = False
     posterior_scale: float = 0.5
@@ -120,6 +125,8 @@ class DecodeConfig:
         for weight in (*self.lm_weights, self.adapt_lm_weight):
             if not 0 < weight < float("inf"):
                 raise ConfigError(f"an LM weight is {weight}, expected a number above 0")
+        if not 1 <= self.lattice_span < float("inf"):
+            raise ConfigError(f"lattice_span is {self.lattice_span}, expected 1 or more")
         for setting in self.settings:
             self.search(setting)
         _ = self.searches, self.adapting_searches
@@ -131,12 +138,23 @@ class DecodeConfig:
 
     @property
     def searches(self) -> list[SearchConfig]:
-        """The configurations of the searches: one for each setting, or that of the lattices."""
+        """The configurations of the searches: one for each setting, or those of the lattices."""
         if self.lattice_beam == 0:
             return [self.search(setting) for setting in self.settings]
         penalty = sorted(self.insertion_penalties)[(len(self.insertion_penalties) - 1) // 2]
-        search = self.search(Setting(max(self.lm_weights), penalty))
-        return [replace(search, lattice_beam=self.lattice_beam)]
+        weights = [max(self.settings[place].lm_weight for place in places) for places in self.lattice_places]
+        return [replace(self.search(Setting(one, penalty)), lattice_beam=self.lattice_beam) for one in weights]
+
+    @property
+    def lattice_places(self) -> list[list[int]]:
+        """The settings, by their places, that are read off one lattice each; the first of them has the main one."""
+        groups: list[list[float]] = []
+        for weight in sorted(self.lm_weights, reverse=True):
+            if not groups or weight * self.lattice_span < groups[-1][0]:
+                groups.append([])
+            groups[-1].append(weight)
+        groups.sort(key=lambda weights: self.lm_weights[0] not in weights)
+        return [[place for place, one in enumerate(self.settings) if one.lm_weight in weights] for weights in groups]
 
     def search(self, setting: Setting) -> SearchConfig:
         """Return the search's configuration for a setting, without lattices."""
@@ -247,7 +265,7 @@ def _decode(
     search_graph = SearchGraph(graph, transitions.tid_to_pdf, transitions.num_pdfs, lm)
     adapted = [system.adapted(search_graph, config, options) for system in systems]
     loglikes = combined_loglikes([one for one, _ in adapted], config.combination)
-    reading = lattice_reading(config, times_of)
+    reading = _grid_reading(config, times_of)
     decoded = decode_many(search_graph, config.searches, keys, loglikes, options.num_jobs, reading)
     files = HypothesisFiles(data, words, config.settings, first.model.front_end.frame_shift_ms / 1000)
     results = _Results(files, times_of, config)
@@ -270,14 +288,24 @@ def _decode(
     return StageResult({**figures, **own.figures()}, tuple(failures))
 
 
-def lattice_reading(config: DecodeConfig, times: WordTimes) -> LatticeReading | None:
-    """Return what reads off lattices what a configuration asks for; None where it asks for no lattices."""
-    from asrkit.decode.reading import LatticeReading
-    from asrkit.lattice.lattice import LatticeScales
+def _grid_reading(config: DecodeConfig, times: WordTimes) -> GridReading | None:
+    """Return what reads lattices as a configuration asks for; None where it asks for none."""
+    from asrkit.decode.reading import GridReading
 
     if config.lattice_beam == 0:
         return None
-    scales = [LatticeScales(1.0 / one.lm_weight, 1.0, one.insertion_penalty) for one in config.settings]
+    places = config.lattice_places
+    largest = max(range(len(places)), key=lambda number: config.settings[places[number][0]].lm_weight)
+    return GridReading([lattice_reading(config, times, some) for some in places], places, largest)
+
+
+def lattice_reading(config: DecodeConfig, times: WordTimes, places: Sequence[int] | None = None) -> LatticeReading:
+    """Return what reads settings, all or those at some places, off one lattice."""
+    from asrkit.decode.reading import LatticeReading
+    from asrkit.lattice.lattice import LatticeScales
+
+    settings = config.settings if places is None else [config.settings[place] for place in places]
+    scales = [LatticeScales(1.0 / one.lm_weight, 1.0, one.insertion_penalty) for one in settings]
     return LatticeReading(scales, times, config.num_best, config.least_risk, config.posterior_scale)
 
 

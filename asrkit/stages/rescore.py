@@ -208,7 +208,6 @@ def _rescore(
     check_graph_fits(graph_path, model.tree, model.transitions)
     lattices = rescorer.lattices
     reading = lattice_reading(config, load_word_times(graph_path, model.path, model.transitions))
-    assert reading is not None
     keys = [key for key in lattices if key in data.utterances]
     if not keys:
         raise DataError(f"no lattice of {lattices.path} is of an utterance of this data directory", where=data_path)

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from asrkit.cli.main import main
 from asrkit.core.archives import ArchiveReader, ArchiveWriter
+from asrkit.core.errors import ConfigError
 from asrkit.core.files import read_json, read_lines, write_json, write_lines
 from asrkit.data.datadir import DataDir, Utterance, read_text
 from asrkit.features.config import FrontEndConfig
@@ -31,6 +32,7 @@ from asrkit.lattice.archive import LatticeReader
 from asrkit.lattice.lattice import LatticeScales
 from asrkit.lattice.paths import n_best
 from asrkit.stages.acoustic import save_model_folder
+from asrkit.stages.decode import DecodeConfig
 from asrkit.stages.make_graph import MakeGraphConfig, make_graph
 from asrkit.stages.record import RunOptions
 from tests.graph.languages import write_arpa
@@ -198,10 +200,11 @@ def test_settings_are_searched_by_themselves_and_old_ones_removed(world: World, 
     assert [path.name for path in out.glob("hyp.w*")] == ["hyp.w10_p0.txt"]
 
 
-def test_settings_read_off_lattices_are_those_searched_by_themselves(world: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize("span", [1.6, 100])
+def test_settings_read_off_lattices_are_those_searched_by_themselves(world: World, tmp_path: Path, span: float) -> None:
     both = ["--set", "lm_weights=[10, 300]", "--set", "insertion_penalties=[0, 2.5]", "--set", "beam=1000"]
     one, other = tmp_path / "read", tmp_path / "searched"
-    assert run(world, one, *both, "--set", "lattice_beam=15").exit_code == 0
+    assert run(world, one, *both, "--set", "lattice_beam=15", "--set", f"lattice_span={span}").exit_code == 0
     assert run(world, other, *both, "--set", "lattice_beam=0").exit_code == 0
     names = sorted(path.name for path in one.glob("hyp.w*"))
     assert len(names) == 4
@@ -211,6 +214,20 @@ def test_settings_read_off_lattices_are_those_searched_by_themselves(world: Worl
     # Words of the second are where those of the lattice are, without confidences.
     rows = [[line.split() for line in read_lines(folder / "hyp.ctm")] for folder in (one, other)]
     assert [row[:5] for row in rows[0]] == rows[1]
+
+
+def test_a_lattice_serves_weights_near_its_own() -> None:
+    weights = (12.0, 6.0, 8.0, 10.0, 16.0, 20.0, 24.0)
+    config = DecodeConfig(lm_weights=weights, insertion_penalties=(0.0, 1.0))
+    served = [sorted({config.settings[place].lm_weight for place in places}) for places in config.lattice_places]
+    assert served == [[8.0, 10.0, 12.0], [16.0, 20.0, 24.0], [6.0]]  # that of the first weight first
+    assert sorted(place for places in config.lattice_places for place in places) == list(range(14))
+    assert [round(1 / one.acoustic_scale) for one in config.searches] == [12, 24, 6]
+    assert {one.lattice_beam for one in config.searches} == {config.lattice_beam}
+    assert len(replace(config, lattice_span=4.0).searches) == 1
+    assert len(replace(config, lattice_beam=0.0).searches) == 14
+    with pytest.raises(ConfigError, match=r"lattice_span is 0\.5"):
+        DecodeConfig(lattice_span=0.5)
 
 
 def test_lattices_and_alternatives_are_written_and_removed(world: World, tmp_path: Path) -> None:
