@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from asrkit.core.errors import ConfigError
 from asrkit.hmm.viterbi import AlignConfig
 from asrkit.nnet.sequence.config import LatticeCriterionConfig, LfmmiConfig, SequenceConfig
+from asrkit.nnet.train.config import OptimiserConfig
+from asrkit.nnet.train.newbob import NewbobConfig
 from asrkit.stages.denominators import DenominatorConfig
 
 
@@ -40,6 +42,10 @@ def check_share(heldout_share: float) -> None:
         raise ConfigError(f"heldout_share is {heldout_share}, expected a number between 0 and 1")
 
 
+def _lfmmi_training() -> SequenceConfig:
+    return SequenceConfig(OptimiserConfig(learning_rate=5e-4), NewbobConfig(max_epochs=4))
+
+
 @dataclass(frozen=True)
 class LfmmiStageConfig:
     """How a network is trained by lattice-free MMI.
@@ -48,6 +54,7 @@ class LfmmiStageConfig:
     ----------
     criterion : LfmmiConfig
     training : SequenceConfig
+        Steps are longer than over lattices: what competes was never pruned to what the network believes.
     alignment : AlignConfig
         Beams and scale of the alignment that the seed makes first.
     heldout_share : float
@@ -55,7 +62,7 @@ class LfmmiStageConfig:
     """
 
     criterion: LfmmiConfig = field(default_factory=LfmmiConfig)
-    training: SequenceConfig = field(default_factory=SequenceConfig)
+    training: SequenceConfig = field(default_factory=_lfmmi_training)
     alignment: AlignConfig = field(default_factory=AlignConfig)
     heldout_share: float = 0.1
 

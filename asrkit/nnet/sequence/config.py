@@ -103,12 +103,12 @@ class PhoneLmConfig:
     order : int
         Length of the n-grams.
     min_history_count : int
-        A history of more than one phone that was seen less often is forgotten but for its last phones; a larger number
-        makes the graph smaller.
+        A history of more than one phone that was seen less often is forgotten but for its last phones. 1: none is,
+        which leaves the fewest competitors and, since a phone in context then has few neighbours, the smallest graph.
     """
 
     order: int = 3
-    min_history_count: int = 5
+    min_history_count: int = 1
 
     def __post_init__(self) -> None:
         for name in ("order", "min_history_count"):
