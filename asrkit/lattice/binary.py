@@ -249,10 +249,12 @@ def assemble(
         raise FormatError("a state that is not final ends with transition_ids")
     with_tids = np.flatnonzero(final_lengths)
     num_states, num_added = len(finals), len(with_tids)
-    ends = np.concatenate([finals.astype(np.float64), np.zeros((num_added, 2))])
+    with np.errstate(invalid="ignore"):  # a signalling NaN, which is refused below as any other
+        finals, costs = finals.astype(np.float64), costs.astype(np.float64)
+    ends = np.concatenate([finals, np.zeros((num_added, 2))])
     added_costs = ends[with_tids]
     ends[with_tids] = np.inf
-    all_costs = np.concatenate([costs.astype(np.float64), added_costs])
+    all_costs = np.concatenate([costs, added_costs])
     all_lengths = np.concatenate([lengths, final_lengths[with_tids]])
     return build_lattice(
         start,

@@ -184,6 +184,14 @@ def test_text_as_kaldi_prints_it(tmp_path: Path) -> None:
     assert [(p.words, p.tids, p.graph_cost, p.acoustic_cost) for p in paths["u3"]] == [((7,), (4,), 1.5, 2.25)]
 
 
+def test_a_signalling_nan_is_refused_like_any_other(tmp_path: Path) -> None:
+    one = struct.pack("<ffiq", INF, INF, 0, 1) + struct.pack("<iiIfiii", 2, 2, 0x7FA00000, 1.0, 1, 6, 1)
+    data = b"u " + header(b"compactlattice44", 2) + one + struct.pack("<ffiq", 0.0, 0.0, 0, 0)
+    (tmp_path / "lat.ark").write_bytes(data)
+    with pytest.raises(FormatError, match="cost"):
+        list(read_lattices(tmp_path / "lat.ark"))
+
+
 def test_double_precision_and_gzip_are_read(tmp_path: Path) -> None:
     one = struct.pack("<ddiq", INF, INF, 0, 1) + struct.pack("<iiddiii", 2, 2, 1e-9, 1e9, 1, 6, 1)
     data = b"u " + header(b"compactlattice84", 2) + one + struct.pack("<ddiq", 0.0, 0.0, 0, 0)

@@ -70,7 +70,7 @@ def test_what_is_saved_is_loaded(folder: Path, lang: Lang) -> None:
     assert loaded.tree.to_json() == model.tree.to_json()
     assert loaded.transitions.triples == model.transitions.triples
     features = np.random.default_rng(1).normal(size=(7, DIM)).astype(np.float32)
-    np.testing.assert_array_equal(loaded.loglikes(features), model.loglikes(features))
+    np.testing.assert_array_equal(loaded.model.loglikes(features), model.loglikes(features))
     tree, transitions = load_transition_model(folder)
     assert tree.num_pdfs == transitions.num_pdfs == model.gmms.num_pdfs
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,7 @@ def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path, kill_at: int
 
 
 def test_checkpoints_of_others_and_damaged_ones_are_ignored(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("asrkit").propagate = True  # a command run earlier logs to its own handler
     store = CheckpointStore(tmp_path / "state", "this")
     assert store.load() is None
     store.save(Snapshot({"a": np.ones(2)}, {"epoch": 1}))
