@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from asrkit.core.errors import DataError
 from asrkit.nnet.layers.config import MlpConfig
 from asrkit.nnet.network import Network, NetworkShape, to_arrays
 from asrkit.nnet.normalisation import InputNormalisation
+from asrkit.nnet.train import checkpoint
 from asrkit.nnet.train.checkpoint import CheckpointStore, Snapshot
 from asrkit.nnet.train.classifier import EpochReport, evaluate, train_classifier
 from asrkit.nnet.train.config import ClassifierConfig, FramesConfig, OptimiserConfig
@@ -123,8 +123,9 @@ def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path, kill_at: int
     ]
 
 
-def test_checkpoints_of_others_and_damaged_ones_are_ignored(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    logging.getLogger("asrkit").propagate = True  # a command run earlier logs to its own handler
+def test_checkpoints_of_others_and_damaged_ones_are_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(checkpoint.log, "warning", lambda text, *values: said.append(text % values))
     store = CheckpointStore(tmp_path / "state", "this")
     assert store.load() is None
     store.save(Snapshot({"a": np.ones(2)}, {"epoch": 1}))
@@ -134,7 +135,8 @@ def test_checkpoints_of_others_and_damaged_ones_are_ignored(tmp_path: Path, capl
     assert loaded.progress == {"epoch": 1}
     (tmp_path / "state").write_bytes(b"\x00" * 100)
     assert store.load() is None
-    assert "the checkpoint is damaged" in caplog.text
+    assert len(said) == 1
+    assert "the checkpoint is damaged" in said[0]
     store.clear()
     assert not (tmp_path / "state").exists()
 
