@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from asrkit.core.container import load_model, save_model
 from asrkit.core.errors import ModelError
 from asrkit.gmm.diag import DiagGmms
-from asrkit.hmm.transitions import TransitionModel
+from asrkit.hmm.transitions import LOG_PROBS, TransitionModel
 from asrkit.hmm.tree import ContextTree
-from asrkit.lang.topology import Topology
 
 KIND = "gmm-hmm"
 
@@ -96,7 +95,7 @@ class GmmHmm:
 
     def save_parameters(self, folder: Path) -> None:
         """Write ``model.safetensors``."""
-        arrays = {"transitions.log_probs": self.transitions.log_probs, **self.gmms.to_arrays()}
+        arrays = {LOG_PROBS: self.transitions.log_probs, **self.gmms.to_arrays()}
         if self.input_transform is not None:
             arrays["input.transform"] = self.input_transform
         for prefix, gmms in ((ALIGNMENT, self.alignment_gmms), (ADAPTATION, self.adaptation_gmms)):
@@ -114,7 +113,7 @@ class GmmHmm:
         structure = structure or folder
         tree = ContextTree.load(structure / "tree.json")
         arrays, _ = load_model(folder / "model.safetensors", KIND)
-        transitions = load_transitions(structure, tree, arrays)
+        transitions = TransitionModel.load(structure, tree, arrays)
         return cls(
             tree,
             transitions,
@@ -128,11 +127,3 @@ class GmmHmm:
 def _further_gmms(arrays: dict[str, NDArray[np.float32]], prefix: str) -> DiagGmms | None:
     found = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
     return DiagGmms.from_arrays(found) if found else None
-
-
-def load_transitions(folder: Path, tree: ContextTree, arrays: dict[str, NDArray[np.float32]]) -> TransitionModel:
-    """Rebuild the transition model of a model folder from its topology, tree and stored log probabilities."""
-    flat = TransitionModel.from_tree(tree, Topology.load(folder / "topology.json"))
-    if "transitions.log_probs" not in arrays:
-        raise ModelError("the model file has no transition probabilities", where=folder / "model.safetensors")
-    return TransitionModel(flat.topology, flat.triples, arrays["transitions.log_probs"])

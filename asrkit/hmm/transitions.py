@@ -10,9 +10,10 @@ The words are those of Kaldi's ``transition-model.h``:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,9 @@ from asrkit.lang.topology import Topology
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int32]
+
+LOG_PROBS = "transitions.log_probs"
+"""Name of the probabilities among the arrays of a model file."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,17 @@ class TransitionModel:
         triples = tuple(sorted(set(_triples(tree, topology))))
         probs = [prob for phone, state, _ in triples for _, prob in topology.states(phone)[state].transitions]
         return cls(topology, triples, np.concatenate([[0.0], np.log(probs)]).astype(np.float32))
+
+    @classmethod
+    def load(cls, folder: Path, tree: ContextTree, arrays: Mapping[str, FloatArray]) -> TransitionModel:
+        """Rebuild the model of a model folder from its topology, its tree and the log probabilities of its arrays.
+
+        What is missing or does not belong together is a :class:`ModelError`.
+        """
+        if LOG_PROBS not in arrays:
+            raise ModelError("the model file has no transition probabilities", where=folder / "model.safetensors")
+        flat = cls.from_tree(tree, Topology.load(folder / "topology.json"))
+        return cls(flat.topology, flat.triples, arrays[LOG_PROBS])
 
     def __post_init__(self) -> None:
         if self.log_probs.shape != (len(self.tid_to_pdf),):

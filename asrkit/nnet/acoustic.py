@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from asrkit.core.container import load_model, save_model
 from asrkit.core.errors import ModelError
-from asrkit.hmm.transitions import TransitionModel
+from asrkit.hmm.transitions import LOG_PROBS, TransitionModel
 from asrkit.hmm.tree import ContextTree
-from asrkit.lang.topology import Topology
 from asrkit.nnet.inference import compute
 from asrkit.nnet.network import Network, NetworkShape, load_arrays, to_arrays
 from asrkit.nnet.normalisation import InputNormalisation
@@ -162,7 +161,7 @@ class NnetHmm:
         self.tree.save(folder / "tree.json")
         self.transitions.topology.save(folder / "topology.json")
         arrays = {
-            "transitions.log_probs": self.transitions.log_probs,
+            LOG_PROBS: self.transitions.log_probs,
             "input.shift": self.normalisation.shift,
             "input.scale": self.normalisation.scale,
             "log_priors": self.log_priors,
@@ -177,12 +176,11 @@ class NnetHmm:
         tree = ContextTree.load(folder / "tree.json")
         arrays, meta = load_model(path, KIND)
         shape = NetworkShape.from_description(meta.get("network") or {}, str(path))
-        flat = TransitionModel.from_tree(tree, Topology.load(folder / "topology.json"))
+        transitions = TransitionModel.load(folder, tree, arrays)
         network = shape.build()
         named = {name.removeprefix(NETWORK): array for name, array in arrays.items() if name.startswith(NETWORK)}
         load_arrays(network, named, str(path))
         try:
-            transitions = TransitionModel(flat.topology, flat.triples, arrays["transitions.log_probs"])
             normalisation = InputNormalisation(arrays["input.shift"], arrays["input.scale"])
             return cls(tree, transitions, network.eval(), shape, normalisation, arrays["log_priors"])
         except KeyError as error:

@@ -18,6 +18,7 @@ from asrkit.hmm.transitions import TransitionModel
 from asrkit.hmm.tree import ContextTree, monophone_tree
 from asrkit.lang.langdir import Lang
 from asrkit.stages.dnn_config import HeldoutBy, Targets
+from asrkit.stages.network_features import why_unusable
 from asrkit.stages.record import Failure
 
 
@@ -147,14 +148,13 @@ def open_targets(
 
 def _reason(key: str, features: Mapping[str, NDArray[np.float32]], alignments: ArchiveReader) -> str | None:
     """Return why an utterance cannot be used, None if it can."""
-    if key not in features:
-        return "no features (see the report of `asrkit extract`)"
+    reason = why_unusable(key, features)
+    if reason is not None:
+        return reason
     if key not in alignments:
         return "no alignment"
-    value = features[key]
-    if len(value) != len(alignments[key]):
-        return f"{len(value)} frames of features and {len(alignments[key])} of alignment"
-    return None if np.isfinite(value).all() else "features hold NaN or infinity"
+    expected, found = len(features[key]), len(alignments[key])
+    return None if expected == found else f"{expected} frames of features and {found} of alignment"
 
 
 def hold_out(

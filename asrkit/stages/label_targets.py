@@ -16,6 +16,7 @@ from asrkit.core.streams import random_stream
 from asrkit.data.datadir import DataDir
 from asrkit.stages.dnn_config import HeldoutBy
 from asrkit.stages.frame_targets import hold_out
+from asrkit.stages.network_features import why_unusable
 from asrkit.stages.record import Failure
 
 log = logging.getLogger("asrkit")
@@ -149,14 +150,7 @@ def open_labels(data: DataDir, features: Mapping[str, NDArray[np.float32]], sour
 
 def _reason(key: str, labels: Mapping[str, str], features: Mapping[str, NDArray[np.float32]]) -> str | None:
     """Return why an utterance cannot be used, None if it can."""
-    if key not in features:
-        return "no features (see the report of `asrkit extract`)"
-    if key not in labels:
-        return "no label"
-    value = features[key]
-    if not len(value):
-        return "no frames"
-    return None if np.isfinite(value).all() else "features hold NaN or infinity"
+    return why_unusable(key, features) or (None if key in labels else "no label")
 
 
 def hold_out_labelled(

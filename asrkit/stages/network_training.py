@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from asrkit.core.errors import ConfigError, ModelError
 from asrkit.core.files import read_json, write_json
-from asrkit.data.datadir import DataDir
 from asrkit.features.frontend import check_front_end, load_front_end
 from asrkit.features.pipeline import INPUTS_FILE, ModelInputs, PipelineConfig
 from asrkit.nnet.device import pick_device
@@ -29,9 +28,6 @@ from asrkit.stages.dnn_config import CnnStageConfig, DnnConfig, MlpStageConfig
 from asrkit.stages.record import RunOptions, StageReport, StageResult, run_stage
 
 T = TypeVar("T")
-
-CACHE_BYTES = 1 << 28
-"""Features kept in memory between epochs (256 MB: four hours of 40 dimensions); more are read again."""
 
 
 @dataclass(frozen=True)
@@ -114,11 +110,6 @@ class Checkpoints:
         """Remove all of them."""
         for path in self.out.glob("checkpoint*.safetensors"):
             path.unlink()
-
-
-def open_features(data: DataDir, pipeline: PipelineConfig) -> ModelInputs:
-    """Return features as a training reads them: not spliced, kept in memory as far as they fit."""
-    return ModelInputs(data, replace(pipeline, splice_left=0, splice_right=0), CACHE_BYTES)
 
 
 def train_network(

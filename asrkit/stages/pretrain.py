@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from asrkit.core.errors import DataError
 from asrkit.core.files import read_json, write_json
@@ -28,13 +26,11 @@ from asrkit.nnet.train.frames import Frames
 from asrkit.stages.acoustic import data_files
 from asrkit.stages.checkpoint import training_key
 from asrkit.stages.frame_targets import hold_out
+from asrkit.stages.network_features import open_features, why_unusable
 from asrkit.stages.pretrain_config import PretrainDbnConfig, PretrainRbmConfig, PretrainSdaConfig
 from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_apart, check_failures, run_stage
 
 log = logging.getLogger("asrkit")
-
-CACHE_BYTES = 1 << 28
-"""Features kept in memory between epochs (256 MB: four hours of 40 dimensions); more are read again."""
 
 StageConfig = PretrainRbmConfig | PretrainDbnConfig | PretrainSdaConfig
 
@@ -122,12 +118,12 @@ class _Corpus:
 
 def _open(data_path: Path, config: StageConfig, options: RunOptions) -> _Corpus:
     data = DataDir.load(data_path)
-    features = ModelInputs(data, replace(config.pipeline, splice_left=0, splice_right=0), CACHE_BYTES)
+    features = open_features(data, config.pipeline)
     in_unit_interval = (config.inputs if isinstance(config, PretrainSdaConfig) else config.visible) == "bernoulli"
     num_frames: dict[str, int] = {}
     failures: list[Failure] = []
     for key in options.progress(sorted(data.utterances), total=len(data.utterances), label="features"):
-        reason = _reason(key, features)
+        reason = why_unusable(key, features)
         if reason is not None:
             failures.append(Failure(key, reason))
             continue
@@ -150,16 +146,6 @@ def _open(data_path: Path, config: StageConfig, options: RunOptions) -> _Corpus:
     else:
         normalisation = InputNormalisation.of(features[key] for key in training)
     return _Corpus(features, normalisation, num_frames, training, heldout, tuple(failures))
-
-
-def _reason(key: str, features: Mapping[str, NDArray[np.float32]]) -> str | None:
-    """Return why an utterance cannot be used, None if it can."""
-    if key not in features:
-        return "no features (see the report of `asrkit extract`)"
-    value = features[key]
-    if not len(value):
-        return "no frames"
-    return None if np.isfinite(value).all() else "features hold NaN or infinity"
 
 
 def _train(corpus: _Corpus, config: StageConfig, options: RunOptions, store: CheckpointStore) -> Pretrained:

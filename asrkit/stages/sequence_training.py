@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from asrkit.core.archives import ArchiveWriter
 from asrkit.core.errors import ModelError
 from asrkit.core.files import write_json
 from asrkit.features.frontend import load_front_end
-from asrkit.features.pipeline import ModelInputs
 from asrkit.nnet.acoustic import NnetHmm
 from asrkit.nnet.sequence.config import SequenceConfig
 from asrkit.nnet.sequence.criterion import Criterion
@@ -25,10 +24,8 @@ from asrkit.stages.acoustic import AcousticModel, load_acoustic_model, model_fil
 from asrkit.stages.checkpoint import training_key
 from asrkit.stages.frame_targets import hold_out
 from asrkit.stages.gmm_training import Corpus
+from asrkit.stages.network_features import open_features
 from asrkit.stages.record import Failure, RunOptions, StageResult, check_failures
-
-CACHE_BYTES = 1 << 28
-"""Features kept in memory between epochs, not spliced."""
 
 Alignments = Mapping[str, NDArray[np.int32]]
 
@@ -111,7 +108,7 @@ class SequenceRun:
 
     def _data(self, model: NnetHmm, corpus: Corpus, alignments: Alignments) -> SequenceData:
         pipeline = corpus.features.pipeline.config
-        features = ModelInputs(corpus.data_dir, replace(pipeline, splice_left=0, splice_right=0), CACHE_BYTES)
+        features = open_features(corpus.data_dir, pipeline)
         training, heldout = hold_out(corpus.data_dir, sorted(alignments), self.heldout_share, self.options.seed)
         return SequenceData(
             features,

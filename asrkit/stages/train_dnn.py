@@ -15,11 +15,11 @@ from asrkit.stages.acoustic import LANG_FILES, data_files, load_acoustic_model, 
 from asrkit.stages.checkpoint import training_key
 from asrkit.stages.dnn_config import CnnStageConfig, DnnConfig, MlpStageConfig
 from asrkit.stages.frame_targets import AlignedData, hold_out, open_targets
+from asrkit.stages.network_features import open_features
 from asrkit.stages.network_training import (
     Checkpoints,
     TrainedNetwork,
     TrainingFrames,
-    open_features,
     open_stack,
     run_together,
     train_network,

@@ -17,11 +17,11 @@ from asrkit.stages.acoustic import data_files
 from asrkit.stages.checkpoint import training_key
 from asrkit.stages.dnn_config import CnnStageConfig, DnnConfig, MlpStageConfig
 from asrkit.stages.label_targets import SOURCES, LabelledData, hold_out_labelled, label_file, open_labels
+from asrkit.stages.network_features import open_features
 from asrkit.stages.network_training import (
     Checkpoints,
     TrainedNetwork,
     TrainingFrames,
-    open_features,
     open_stack,
     run_together,
     train_network,
