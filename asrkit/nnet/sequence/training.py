@@ -23,14 +23,12 @@ from asrkit.nnet.network import Network
 from asrkit.nnet.normalisation import InputNormalisation
 from asrkit.nnet.sequence.config import SequenceConfig
 from asrkit.nnet.sequence.criterion import Criterion, Evaluation
-from asrkit.nnet.train.checkpoint import CheckpointStore, Snapshot, with_prefix, without_prefix
-from asrkit.nnet.train.newbob import Newbob
+from asrkit.nnet.train.checkpoint import CheckpointStore, Snapshot
 from asrkit.nnet.train.optimiser import Optimiser
-from asrkit.nnet.train.weights import load_training, training_arrays
+from asrkit.nnet.train.scheduled import ScheduledWeights
 
 log = logging.getLogger("asrkit")
 
-BEST, NOW = "best.", "now."
 DIVERGED = "the network's outputs are not finite"
 
 Check = Callable[[Mapping[str, str]], None]
@@ -204,14 +202,14 @@ def train_sequences(
             log.info("%s", run.reports[-1])
         else:
             run.load(found)
-            log.info("going on in epoch %d", run.newbob.epoch + 1)
-        while not run.newbob.stopped:
+            log.info("going on in epoch %d", run.scheduled.newbob.epoch + 1)
+        while not run.scheduled.newbob.stopped:
             run.epoch(store, progress)
             check(run.failures)
             log.info("%s", run.reports[-1])
             if store is not None:
                 store.save(run.snapshot())
-        load_training(run.best, network, run.optimiser)
+        run.scheduled.go_back()
         network.cpu()
         return tuple(run.reports), dict(run.failures)
 
@@ -231,6 +229,7 @@ class _Run:
         self.network, self.data, self.criterion, self.config, self.seed = network.eval(), data, criterion, config, seed
         self.workers = workers
         self.optimiser = Optimiser(network.parameters(), config.optimiser, config.batch_frames)
+        self.scheduled = ScheduledWeights(network, self.optimiser, config.newbob)
         self.device = next(network.parameters()).device
         self.log_priors = torch.from_numpy(data.log_priors).to(self.device)
         self.reports: list[SequenceReport] = []
@@ -242,11 +241,11 @@ class _Run:
     def begin(self, progress: Progress) -> None:
         """Measure where the training starts from."""
         start = self._evaluate(progress, "held out")
-        self.newbob = Newbob(self.config.newbob, self._loss(start))
-        if not math.isfinite(self.newbob.loss):
+        loss = self._loss(start)
+        if not math.isfinite(loss):
             reason = next(iter(self.failures.values()), "it is not finite")
             raise DataError(f"the held-out criterion cannot be computed before training: {reason}")
-        self.best = training_arrays(self.network, self.optimiser)
+        self.scheduled.begin(loss)
         self.reports.append(SequenceReport(0, None, None, None, *start.per_frame(), 0.0, True, 0.0))
 
     def _loss(self, tally: Tally) -> float:
@@ -255,8 +254,7 @@ class _Run:
 
     def epoch(self, store: CheckpointStore | None, progress: Progress) -> None:
         """Train one epoch, from the next minibatch on, and decide what becomes of its weights."""
-        number = self.newbob.epoch
-        self.optimiser.rate_factor = self.newbob.rate_factor
+        number = self.scheduled.start_epoch()
         order = random_stream(self.seed, "utterance order", str(number)).permutation(len(self.data.training))
         batches = self._batches([self.data.training[place] for place in order])[self.next_batch :]
         for keys in progress(batches, total=len(batches), label=f"epoch {number + 1}"):
@@ -270,21 +268,17 @@ class _Run:
                 store.save(self.snapshot())
         diverged = not math.isfinite(self.tally.value + self.tally.cross_entropy)
         after = Tally(1, math.nan, math.nan) if diverged else self._evaluate(progress, f"held out, epoch {number + 1}")
-        self.newbob = self.newbob.after(self._loss(after))
+        self.scheduled.end_epoch(self._loss(after))
         self.reports.append(
             SequenceReport(
-                self.newbob.epoch,
+                self.scheduled.newbob.epoch,
                 *self.tally.per_frame(),
                 *after.per_frame(),
                 self.config.optimiser.rate * self.optimiser.rate_factor,
-                self.newbob.accepted,
+                self.scheduled.newbob.accepted,
                 self.tally.frames / max(self.seconds, 1e-9),
             )
         )
-        if self.newbob.accepted:
-            self.best = training_arrays(self.network, self.optimiser)
-        else:
-            load_training(self.best, self.network, self.optimiser)
         self.next_batch, self.tally, self.seconds = 0, Tally(), 0.0
 
     def _batches(self, keys: Sequence[str]) -> list[list[str]]:
@@ -362,24 +356,20 @@ class _Run:
 
     def snapshot(self) -> Snapshot:
         """Return everything that the rest of the training depends on."""
-        arrays = with_prefix(BEST, self.best) | with_prefix(NOW, training_arrays(self.network, self.optimiser))
         described = {
-            "newbob": {name: value for name, value in asdict(self.newbob).items() if name != "config"},
             "reports": [asdict(report) for report in self.reports],
             "failures": self.failures,
             "tally": asdict(self.tally),
             "next_batch": self.next_batch,
             "seconds": self.seconds,
         }
-        return Snapshot(arrays, described)
+        return self.scheduled.snapshot(described)
 
     def load(self, snapshot: Snapshot) -> None:
         """Go back to a snapshot."""
+        self.scheduled.load(snapshot)
         described = snapshot.progress
-        self.newbob = Newbob(self.config.newbob, **described["newbob"])
         self.reports = [SequenceReport(**row) for row in described["reports"]]
         self.failures = dict(described["failures"])
         self.tally, self.next_batch = Tally(**described["tally"]), described["next_batch"]
         self.seconds = described["seconds"]
-        self.best = without_prefix(BEST, snapshot.arrays)
-        load_training(without_prefix(NOW, snapshot.arrays), self.network, self.optimiser)

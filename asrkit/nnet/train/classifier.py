@@ -19,18 +19,16 @@ from asrkit.core.progress import Progress, silent
 from asrkit.core.streams import random_stream
 from asrkit.nnet.device import matmul_precision, pick_device, torch_threads
 from asrkit.nnet.network import Network
-from asrkit.nnet.train.checkpoint import CheckpointStore, Snapshot, with_prefix, without_prefix
+from asrkit.nnet.train.checkpoint import CheckpointStore, Snapshot
 from asrkit.nnet.train.config import ClassifierConfig
 from asrkit.nnet.train.frames import Frames
-from asrkit.nnet.train.newbob import Newbob
 from asrkit.nnet.train.optimiser import Optimiser
 from asrkit.nnet.train.parallel import Group
-from asrkit.nnet.train.weights import load_training, training_arrays
+from asrkit.nnet.train.scheduled import ScheduledWeights
 
 log = logging.getLogger("asrkit")
 
 EVALUATION_BATCH = 2048
-BEST, NOW = "best.", "now."
 
 
 @dataclass(frozen=True)
@@ -147,13 +145,13 @@ def train_classifier(
             run.begin()
         else:
             run.load(found)
-            log.info("going on in epoch %d", run.newbob.epoch + 1)
-        while not run.newbob.stopped:
+            log.info("going on in epoch %d", run.scheduled.newbob.epoch + 1)
+        while not run.scheduled.newbob.stopped:
             run.epoch(store, progress)
             log.info("%s", run.reports[-1])
             if store is not None:
                 store.save(run.snapshot())
-        load_training(run.best, network, run.optimiser)
+        run.scheduled.go_back()
         network.cpu().eval()
         return tuple(run.reports)
 
@@ -188,6 +186,7 @@ class _Run:
     ) -> None:
         self.network, self.training, self.heldout, self.config, self.seed = network, training, heldout, config, seed
         self.optimiser = Optimiser(network.parameters(), config.optimiser, config.frames.batch_size)
+        self.scheduled = ScheduledWeights(network, self.optimiser, config.newbob)
         self.device = next(network.parameters()).device
         self.weights = None if class_weights is None else torch.from_numpy(class_weights).to(self.device)
         self.group = group
@@ -201,14 +200,12 @@ class _Run:
         start = evaluate(self.network, self.heldout)
         if not math.isfinite(start.loss):
             raise DataError("the held-out loss is not finite before training", remedy="look at the features")
-        self.newbob = Newbob(self.config.newbob, start.mean_loss)
-        self.best = training_arrays(self.network, self.optimiser)
+        self.scheduled.begin(start.mean_loss)
         log.info("at first: held out %.4f nats, %.2f%% right", start.mean_loss, 100 * start.accuracy)
 
     def epoch(self, store: CheckpointStore | None, progress: Progress) -> None:
         """Train one epoch, from the next chunk on, and decide what becomes of its weights."""
-        number = self.newbob.epoch
-        self.optimiser.rate_factor = self.newbob.rate_factor
+        number = self.scheduled.start_epoch()
         chunks = self.training.epoch(self.seed, number, self.next_chunk)
         batch_size = self.config.frames.batch_size
         for chunk in progress(chunks, total=self.training.num_chunks - self.next_chunk, label=f"epoch {number + 1}"):
@@ -222,23 +219,19 @@ class _Run:
             if not math.isfinite(self.tally.loss):
                 break  # the schedule rejects it
         after = evaluate(self.network, self.heldout)
-        self.newbob = self.newbob.after(after.mean_loss)
+        self.scheduled.end_epoch(after.mean_loss)
         self.reports.append(
             EpochReport(
-                self.newbob.epoch,
+                self.scheduled.newbob.epoch,
                 self.tally.mean_loss,
                 self.tally.accuracy,
                 after.mean_loss,
                 after.accuracy,
                 self.config.optimiser.rate * self.optimiser.rate_factor,
-                self.newbob.accepted,
+                self.scheduled.newbob.accepted,
                 self.tally.frames / max(self.seconds, 1e-9),
             )
         )
-        if self.newbob.accepted:
-            self.best = training_arrays(self.network, self.optimiser)
-        else:
-            load_training(self.best, self.network, self.optimiser)
         self.next_chunk, self.tally, self.seconds = 0, Tally(), 0.0
 
     def _train(self, minibatches: Iterator[Any], epoch: int, chunk: int) -> Tally:
@@ -265,23 +258,18 @@ class _Run:
 
     def snapshot(self) -> Snapshot:
         """Return everything that the rest of the training depends on."""
-        arrays = with_prefix(BEST, self.best) | with_prefix(NOW, training_arrays(self.network, self.optimiser))
-        newbob = {name: value for name, value in asdict(self.newbob).items() if name != "config"}
         described = {
-            "newbob": newbob,
             "reports": [asdict(report) for report in self.reports],
             "tally": asdict(self.tally),
             "next_chunk": self.next_chunk,
             "seconds": self.seconds,
         }
-        return Snapshot(arrays, described)
+        return self.scheduled.snapshot(described)
 
     def load(self, snapshot: Snapshot) -> None:
         """Go back to a snapshot."""
+        self.scheduled.load(snapshot)
         described = snapshot.progress
-        self.newbob = Newbob(self.config.newbob, **described["newbob"])
         self.reports = [EpochReport(**row) for row in described["reports"]]
         self.tally, self.next_chunk = Tally(**described["tally"]), described["next_chunk"]
         self.seconds = described["seconds"]
-        self.best = without_prefix(BEST, snapshot.arrays)
-        load_training(without_prefix(NOW, snapshot.arrays), self.network, self.optimiser)
