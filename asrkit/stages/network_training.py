@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -215,7 +215,7 @@ def _class_weights(counts: NDArray[np.float64], config: DnnConfig) -> NDArray[np
 
 
 def open_stack(init: Path, data_path: Path, config: MlpStageConfig | CnnStageConfig) -> Stack:
-    """Open the stack to begin with.
+    """Open the stack to begin with; of one with more layers than the network, the lowest.
 
     Raises
     ------
@@ -241,17 +241,16 @@ def open_stack(init: Path, data_path: Path, config: MlpStageConfig | CnnStageCon
     if not isinstance(config, MlpStageConfig):
         raise ConfigError("a stack begins the hidden layers of a perceptron", remedy="use `asrkit train-dnn mlp`")
     network = config.network
-    found = [(layer.num_outputs, layer.activation) for layer in stack.layers]
-    expected = [(network.units, network.activation)] * len(found)
-    if found != expected or len(found) > network.layers or network.bottleneck:
+    used = replace(stack, layers=stack.layers[: network.layers])
+    found = [(layer.num_outputs, layer.activation) for layer in used.layers]
+    if found != [(network.units, network.activation)] * len(found) or network.bottleneck:
         listed = ", ".join(f"{units} {name}" for units, name in found)
         raise ConfigError(
-            f"the stack has {len(found)} layers, of {listed} units; the network {network.layers}, of {network.units} "
-            f"{network.activation}",
+            f"the stack has layers of {listed} units; the network, of {network.units} {network.activation}",
             where=init,
-            remedy="set network.layers to as many or more, units and activation to the same, and bottleneck to 0",
+            remedy="set network.units and activation to the same, and bottleneck to 0",
         )
-    return stack
+    return used
 
 
 def _finite(row: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ A plan is a TOML file::
 
     [constants]                      # names for {name}; --define name=value gives or changes one
     work = "exp"
+    net = "{work}/dnn-{layers}"      # may have {names} itself
 
     [variables]                      # every combination is run, the last variable changing fastest
     layers = [1, 3]
@@ -22,17 +23,23 @@ A plan is a TOML file::
     key = "wer"                      # "a/b" goes into a table
 
     over = ["seed"]                  # (at the top) variables that the table averages over
+
+Several jobs run several combinations at a time; a command that more than one of them names is run once.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import logging
 import re
 import statistics
+import threading
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +53,7 @@ log = logging.getLogger("asrkit")
 Value = str | int | float | bool
 Values = dict[str, Value]
 RunCommand = Callable[[list[str]], int]
-"""Runs an asrkit command, given by its arguments, and returns its exit code."""
+"""Runs an asrkit command, given by its arguments, and returns its exit code; in several threads at a time."""
 
 _PLACE = re.compile(r"\{([A-Za-z_]\w*)\}")
 _KEYS = {"constants", "variables", "steps", "results", "over"}
@@ -145,10 +152,17 @@ def _check(plan: Plan, path: Path) -> None:
         raise ConfigError("a plan has variables, each with values, steps and results", where=path)
     known = {*plan.constants, *plan.variables}
     texts = [*(part for step in plan.steps for part in step.run), *(file for file, _ in plan.results.values())]
+    texts += [value for value in plan.constants.values() if isinstance(value, str)]
     used = {name for text in texts for name in _PLACE.findall(text)}
     if used - known:
         name = sorted(used - known)[0]
         raise ConfigError(f"{{{name}}} is not defined", where=path, remedy=f"--define {name}=VALUE, or name it there")
+    values = {**plan.constants, **dict.fromkeys(plan.variables, "")}
+    for name in plan.constants:
+        try:
+            _filled(f"{{{name}}}", values)
+        except RecursionError:
+            raise ConfigError(f"{{{name}}} is defined by itself", where=path) from None
     for name in [*plan.over, *(name for step in plan.steps for name in step.when)]:
         if name not in plan.variables:
             raise ConfigError(f"{name} is no variable", where=path, remedy=f"variables are {', '.join(plan.variables)}")
@@ -157,7 +171,7 @@ def _check(plan: Plan, path: Path) -> None:
 
 
 def sweep(plan_path: Path, out: Path, defined: Mapping[str, str], options: RunOptions, run: RunCommand) -> StageReport:
-    """Run all combinations, one after the other; what is up to date is skipped by the commands themselves.
+    """Run all combinations; what is up to date is skipped by the commands themselves.
 
     Parameters
     ----------
@@ -176,21 +190,64 @@ def sweep(plan_path: Path, out: Path, defined: Mapping[str, str], options: RunOp
     combinations = list(plan.combinations())
     rows: list[dict[str, Any]] = []
     failures: list[Failure] = []
-    for values in options.progress(combinations, total=len(combinations), label="combinations"):
-        name = ", ".join(f"{key} {value}" for key, value in values.items())
-        log.info("sweep: %s", name)
-        try:
-            rows.append({**values, **_run(plan, values, run)})
-        except (ConfigError, FormatError) as error:
-            failures.append(Failure(name, str(error)))
-        write_json(out / "results.json", rows)
-        write_lines(out / "results.txt", _table(plan, rows))
+    with _started(plan, combinations, _Once(run), options.num_jobs) as outcomes:
+        for values, outcome in options.progress(
+            zip(combinations, outcomes), total=len(combinations), label="combinations"
+        ):
+            try:
+                rows.append({**values, **outcome()})
+            except (ConfigError, FormatError) as error:
+                failures.append(Failure(_name(values), str(error)))
+            write_json(out / "results.json", rows)
+            write_lines(out / "results.txt", _table(plan, rows))
     check_failures(failures, len(combinations), options, plan_path)
     return StageReport("sweep", out, {"combinations": len(rows)}, tuple(failures), lines=tuple(_table(plan, rows)))
 
 
+class _Once:
+    """Runs each command once, however many combinations name it, and keeps its exit code."""
+
+    def __init__(self, run: RunCommand) -> None:
+        self._run = run
+        self._lock = threading.Lock()
+        self._codes: dict[tuple[str, ...], Future[int]] = {}
+
+    def __call__(self, arguments: list[str]) -> int:
+        with self._lock:
+            code = self._codes.get(tuple(arguments))
+            mine = code is None
+            if code is None:
+                code = self._codes[tuple(arguments)] = Future()
+        if mine:
+            try:
+                code.set_result(self._run(arguments))
+            except BaseException as error:
+                code.set_exception(error)
+        return code.result()
+
+
+@contextmanager
+def _started(
+    plan: Plan, combinations: Sequence[Values], run: RunCommand, num_jobs: int
+) -> Iterator[list[Callable[[], dict[str, float]]]]:
+    """Give what returns the results of each combination: of one worker, runs it; of several, waits for it."""
+    if num_jobs == 1:
+        yield [functools.partial(_run, plan, values, run) for values in combinations]
+        return
+    workers = ThreadPoolExecutor(num_jobs, "sweep")
+    try:
+        yield [workers.submit(_run, plan, values, run).result for values in combinations]
+    finally:
+        workers.shutdown(cancel_futures=True)
+
+
+def _name(values: Values) -> str:
+    return ", ".join(f"{key} {value}" for key, value in values.items())
+
+
 def _run(plan: Plan, values: Values, run: RunCommand) -> dict[str, float]:
     """Run the steps of one combination; return its results by name."""
+    log.info("sweep: %s", _name(values))
     names = {**plan.constants, **values}
     for step in plan.steps:
         if not step.wanted(values):
@@ -204,8 +261,8 @@ def _run(plan: Plan, values: Values, run: RunCommand) -> dict[str, float]:
     return {name: _number(Path(_filled(file, names)), key) for name, (file, key) in plan.results.items()}
 
 
-def _filled(text: str, names: Values) -> str:
-    return _PLACE.sub(lambda match: str(names[match[1]]), text)
+def _filled(text: str, names: Mapping[str, Value]) -> str:
+    return _PLACE.sub(lambda match: _filled(str(names[match[1]]), names), text)
 
 
 def _number(path: Path, key: str) -> float:

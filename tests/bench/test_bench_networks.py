@@ -15,16 +15,17 @@ import torch
 from torch.nn import functional
 
 from asrkit.core.archives import ArchiveReader, ArchiveWriter
-from asrkit.nnet.device import torch_threads
+from asrkit.nnet.device import matmul_precision, torch_threads
 from asrkit.nnet.layers.config import MlpConfig
 from asrkit.nnet.network import NetworkShape
 from asrkit.nnet.normalisation import InputNormalisation
-from asrkit.nnet.train.config import FramesConfig, OptimiserConfig
+from asrkit.nnet.train.config import FramesConfig, OptimiserConfig, Precision
 from asrkit.nnet.train.frames import Frames
 from asrkit.nnet.train.optimiser import Optimiser
 
 FRAMES = 256
 SIZES = [440, *[1024] * 6, 1500]
+LARGE_SIZES = [440, *[2048] * 6, 4000]
 REPEATS = 15
 
 
@@ -36,12 +37,15 @@ def _secs(function: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-def _products(sizes: list[int], frames: int, device: torch.device) -> Callable[[], None]:
+def _products(
+    sizes: list[int], frames: int, device: torch.device, precision: Precision = "float32"
+) -> Callable[[], None]:
     """Return the products of a step alone: forward, gradients of weights, and of all inputs but the first."""
     layers = []
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     for number, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
-        below, above = (torch.rand((frames, size), device=device) for size in (inputs, outputs))
-        weights = torch.rand((outputs, inputs), device=device)
+        below, above = (torch.rand((frames, size), device=device, dtype=dtype) for size in (inputs, outputs))
+        weights = torch.rand((outputs, inputs), device=device, dtype=dtype)
         results = torch.empty_like(above), torch.empty_like(weights), torch.empty_like(below) if number else None
         layers.append((below, weights, above, results))
 
@@ -55,14 +59,18 @@ def _products(sizes: list[int], frames: int, device: torch.device) -> Callable[[
     return run
 
 
-def _stepper(sizes: list[int], frames: int, device: torch.device) -> Callable[[torch.Tensor], None]:
+def _stepper(
+    sizes: list[int], frames: int, device: torch.device, precision: Precision = "float32"
+) -> Callable[[torch.Tensor], None]:
     shape = NetworkShape(MlpConfig(len(sizes) - 2, sizes[1]), sizes[0], 11, sizes[-1])
     network = shape.build().to(device).train()
     optimiser = Optimiser(network.parameters(), OptimiserConfig(learning_rate=1e-6), frames)
     targets = torch.randint(0, sizes[-1], (frames,), device=device)
 
     def step(inputs: torch.Tensor) -> None:
-        losses = functional.cross_entropy(network(inputs), targets[: len(inputs)], reduction="none")
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            scores = network(inputs)
+        losses = functional.cross_entropy(scores.float(), targets[: len(inputs)], reduction="none")
         (losses.sum() / frames).backward()
         optimiser.step()
 
@@ -70,16 +78,22 @@ def _stepper(sizes: list[int], frames: int, device: torch.device) -> Callable[[t
 
 
 def _measure(
-    sizes: list[int], frames: int, device: torch.device, where: str, capsys: pytest.CaptureFixture[str]
+    sizes: list[int],
+    frames: int,
+    device: torch.device,
+    where: str,
+    capsys: pytest.CaptureFixture[str],
+    precision: Precision = "float32",
 ) -> None:
-    step, products = _stepper(sizes, frames, device), _products(sizes, frames, device)
+    step, products = _stepper(sizes, frames, device, precision), _products(sizes, frames, device, precision)
     inputs = torch.randn((frames, sizes[0]), device=device)
     steps, limits = [], []
-    for number in range(REPEATS + 2):
-        pair = _secs(lambda: step(inputs), device), _secs(products, device)
-        if number >= 2:
-            steps.append(pair[0])
-            limits.append(pair[1])
+    with matmul_precision(precision):
+        for number in range(REPEATS + 2):
+            pair = _secs(lambda: step(inputs), device), _secs(products, device)
+            if number >= 2:
+                steps.append(pair[0])
+                limits.append(pair[1])
     taken, limit = statistics.median(steps), statistics.median(limits)
     share = statistics.median(b / a for a, b in zip(steps, limits))
     with capsys.disabled():
@@ -98,8 +112,26 @@ def test_training_against_its_products(threads: int, capsys: pytest.CaptureFixtu
 
 @pytest.mark.bench
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-def test_training_against_its_products_on_a_gpu(capsys: pytest.CaptureFixture[str]) -> None:
-    _measure([440, *[2048] * 6, 4000], 8192, torch.device("cuda"), torch.cuda.get_device_name(), capsys)
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
+def test_training_against_its_products_on_a_gpu(precision: Precision, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also as a share of what one large product reaches, in the same precision."""
+    device = torch.device("cuda")
+    where = f"{torch.cuda.get_device_name()}, {precision}"
+    _measure(LARGE_SIZES, 8192, device, where, capsys, precision)
+    step = _stepper(LARGE_SIZES, 8192, device, precision)
+    inputs = torch.randn((8192, LARGE_SIZES[0]), device=device)
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    one, other = (torch.randn((8192, 8192), device=device, dtype=dtype) for _ in range(2))
+    with matmul_precision(precision):
+        taken, product = (
+            statistics.median(_secs(function, device) for _ in range(REPEATS))
+            for function in (lambda: step(inputs), lambda: one @ other)
+        )
+    weights = sum(a * b for a, b in itertools.pairwise(LARGE_SIZES))
+    operations = 2 * 8192 * (3 * weights - LARGE_SIZES[0] * LARGE_SIZES[1])
+    rate, limit = operations / taken / 1e12, 2 * 8192**3 / product / 1e12
+    with capsys.disabled():
+        print(f"{rate:.0f} of {limit:.0f} TFLOP/s of a large product, {100 * rate / limit:.0f} %")
 
 
 def _corpus(folder: Path, num_utterances: int, dim: int) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+import time
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,76 @@ def test_mistakes_of_the_command_line(tmp_path: Path) -> None:
     undefined = command(write(tmp_path / "plan.toml"), tmp_path / "out", "--define", "work")
     assert undefined.exit_code == 1
     assert "expected NAME=VALUE" in undefined.stderr
+
+
+def test_constants_may_be_made_of_others(tmp_path: Path) -> None:
+    ran: list[list[str]] = []
+
+    def run(arguments: list[str]) -> int:
+        ran.append(arguments)
+        Path(tmp_path / "x.json").write_text('{"x": 1}')
+        return 0
+
+    text = (
+        '[constants]\nwork = "w"\nnet = "{work}/{a}"\n[variables]\na = [1, 2]\n[[steps]]\nrun = ["info", "{net}-{a}"]\n'
+        f'[results.x]\nfile = "{tmp_path}/x.json"\nkey = "x"\n'
+    )
+    sweep(write(tmp_path / "plan.toml", text), tmp_path / "out", {"work": "here"}, RunOptions(), run)
+    assert ran == [["info", "here/1-1"], ["info", "here/2-2"]]
+    with pytest.raises(ConfigError, match=r"\{net\} is defined by itself"):
+        read_plan(write(tmp_path / "plan.toml", text.replace("{work}/{a}", "{net}")), {})
+    with pytest.raises(ConfigError, match=r"\{other\} is not defined"):
+        read_plan(write(tmp_path / "plan.toml", text.replace("{work}/{a}", "{other}")), {})
+
+
+def test_several_workers_run_each_command_once_and_keep_the_order(tmp_path: Path) -> None:
+    text = PLAN.replace("{work}/{layers}-{seed}", "{work}/stack-{seed}").replace(", layers = [3]", "")
+    ran: list[str] = []
+
+    def run(arguments: list[str]) -> int:
+        ran.append(arguments[-1])
+        time.sleep(0.002 * (len(ran) % 3))
+        if arguments[0] == "train":
+            Path(f"{arguments[-1]}.json").write_text(json.dumps({"score": {"wer": len(arguments[-1])}}))
+        else:
+            assert not list(tmp_path.glob(f"rbm-*-{arguments[-1][-1]}.json"))
+        return 0
+
+    plan, options = write(tmp_path / "plan.toml", text), RunOptions(num_jobs=5)
+    report = sweep(plan, tmp_path / "out", {"work": str(tmp_path)}, options, run)
+    assert report.figures == {"combinations": 12}
+    assert len(ran) == len(set(ran)) == 12 + 3
+    rows = json.loads((tmp_path / "out/results.json").read_text())
+    assert [(row["init"], row["layers"], row["seed"]) for row in rows] == [
+        (init, layers, seed) for init in ("none", "rbm") for layers in (1, 3) for seed in (0, 1, 2)
+    ]
+
+
+def test_a_failure_of_a_shared_command_is_that_of_all(tmp_path: Path) -> None:
+    def run(arguments: list[str]) -> int:
+        Path(f"{arguments[-1]}.json").write_text(json.dumps({"score": {"wer": 1}}))
+        return int(arguments[0] == "pretrain")
+
+    text = PLAN.replace("{work}/{layers}-{seed}", "{work}/stack").replace(", layers = [3]", "")
+    options = RunOptions(num_jobs=3, max_failed=1.0)
+    report = sweep(write(tmp_path / "plan.toml", text), tmp_path / "out", {"work": str(tmp_path)}, options, run)
+    assert [failure.utterance_id for failure in report.failures] == [
+        f"init rbm, layers {layers}, seed {seed}" for layers in (1, 3) for seed in (0, 1, 2)
+    ]
+
+
+def test_workers_are_processes_with_logs(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text(
+        '[variables]\nunits = [3, 4, 0]\n[[steps]]\nrun = ["sample", "{out}", "{out}/{units}", "--set", "a={units}"]\n'
+        '[results.x]\nfile = "x"\nkey = "x"\n[constants]\nout = "x"\n'
+    )
+    found = CliRunner().invoke(
+        main, ["sweep", str(plan), str(tmp_path / "out"), "-j", "2", "--define", f"out={tmp_path}"]
+    )
+    assert found.exit_code == 3
+    logs = sorted((tmp_path / "out/log").iterdir())
+    assert [log.name for log in logs] == ["0001-sample.txt", "0002-sample.txt", "0003-sample.txt"]
+    for log in logs:
+        assert log.read_text().startswith("asrkit sample")
+        assert "unknown key a " in log.read_text()

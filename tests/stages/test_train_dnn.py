@@ -181,7 +181,7 @@ def test_a_stack_that_does_not_fit_is_refused(world: Path, tmp_path: Path) -> No
     stack = ["--init", str(tmp_path / "stack")]
     refused = train(world, "mlp", *MLP, *stack, out=str(tmp_path / "out"))
     assert refused.exit_code == 1
-    assert "the stack has 1 layers, of 20 tanh units; the network 2, of 24 tanh" in refused.stderr
+    assert "the stack has layers of 20 tanh units; the network, of 24 tanh" in refused.stderr
     other = train(world, "mlp", *MLP, "--set", "pipeline.splice_left=3", *stack, out=str(tmp_path / "out"))
     assert "pipeline is not that of the stack" in other.stderr
 

@@ -66,7 +66,7 @@ class Mlp(nn.Module):
 
 def _hidden(config: MlpConfig, width: int, generator: torch.Generator) -> nn.Sequential:
     sums = config.units * (config.maxout_pieces if config.activation == "maxout" else 1)
-    parts: list[nn.Module] = [_linear(width, sums, config.activation, generator)]
+    parts: list[nn.Module] = [_linear(width, sums, config.activation, generator, config.maxout_pieces)]
     if config.batch_norm:
         parts.append(nn.BatchNorm1d(sums))
     parts.append(activation(config.activation, config.maxout_pieces))
@@ -75,7 +75,9 @@ def _hidden(config: MlpConfig, width: int, generator: torch.Generator) -> nn.Seq
     return nn.Sequential(*parts)
 
 
-def _linear(width: int, outputs: int, name: ActivationName | None, generator: torch.Generator) -> nn.Linear:
+def _linear(
+    width: int, outputs: int, name: ActivationName | None, generator: torch.Generator, maxout_pieces: int = 2
+) -> nn.Linear:
     layer = nn.utils.skip_init(nn.Linear, width, outputs)
-    initialise(layer, name, generator)
+    initialise(layer, name, generator, maxout_pieces)
     return layer

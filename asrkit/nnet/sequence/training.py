@@ -192,6 +192,8 @@ def train_sequences(
     ------
     DataError
         The held-out criterion is not finite to begin with.
+    ModelError
+        Every epoch diverges.
     """
     with torch_threads(config.threads), matmul_precision(config.precision), ThreadPoolExecutor(num_jobs) as workers:
         run = _Run(network.to(pick_device(config.device)), data, criterion, config, seed, workers)
@@ -209,7 +211,7 @@ def train_sequences(
             log.info("%s", run.reports[-1])
             if store is not None:
                 store.save(run.snapshot())
-        run.scheduled.go_back()
+        run.scheduled.end()
         network.cpu()
         return tuple(run.reports), dict(run.failures)
 

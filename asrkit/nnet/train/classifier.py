@@ -135,6 +135,8 @@ def train_classifier(
     ------
     DataError
         The held-out loss is not finite to begin with.
+    ModelError
+        Every epoch diverges.
     """
     with torch_threads(config.threads), matmul_precision(config.precision):
         run = _Run(
@@ -151,7 +153,7 @@ def train_classifier(
             log.info("%s", run.reports[-1])
             if store is not None:
                 store.save(run.snapshot())
-        run.scheduled.go_back()
+        run.scheduled.end()
         network.cpu().eval()
         return tuple(run.reports)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from asrkit.core.errors import ConfigError
@@ -60,6 +61,10 @@ class Newbob:
         Whether the last epoch's weights are kept; if not, the next epoch starts from those before it.
     stopped : bool
         Whether there is no next epoch.
+    num_accepted : int
+        Epochs whose weights were kept.
+    diverged : bool
+        Whether the last epoch's loss was not finite.
     """
 
     config: NewbobConfig
@@ -69,14 +74,28 @@ class Newbob:
     halving: bool = False
     accepted: bool = True
     stopped: bool = False
+    num_accepted: int = 0
+    diverged: bool = False
 
     def after(self, loss: float) -> Newbob:
-        """Return the state after one more epoch, which ended with this held-out loss (NaN: it diverged)."""
+        """Return the state after one more epoch, which ended with this held-out loss.
+
+        After one that diverged (it is not finite) the next is tried with a lower rate; it says nothing of when to stop.
+        """
         config = self.config
         epoch = self.epoch + 1
-        accepted = loss < self.loss or (epoch <= config.keep_rate_epochs and loss == loss)
-        after = replace(self, epoch=epoch, accepted=accepted, loss=loss if accepted else self.loss)
+        accepted = loss < self.loss or (epoch <= config.keep_rate_epochs and math.isfinite(loss))
+        after = replace(
+            self,
+            epoch=epoch,
+            accepted=accepted,
+            loss=loss if accepted else self.loss,
+            num_accepted=self.num_accepted + accepted,
+            diverged=not math.isfinite(loss),
+        )
         out_of_time = epoch >= config.max_epochs
+        if after.diverged:
+            return replace(after, rate_factor=self.rate_factor * config.factor, stopped=out_of_time)
         if epoch <= config.keep_rate_epochs:
             return replace(after, stopped=out_of_time)
         gain = (self.loss - loss) / abs(self.loss) if accepted and self.loss else 0.0

@@ -81,7 +81,7 @@ def join_group(on_gpu: bool) -> Group:
     Raises
     ------
     ConfigError
-        torchrun's variables are incomplete.
+        torchrun's variables are incomplete, or it started more processes than there are GPUs.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
@@ -93,6 +93,11 @@ def join_group(on_gpu: bool) -> Group:
             f"WORLD_SIZE is {size}, and LOCAL_RANK is not set", remedy="start several processes with torchrun"
         ) from None
     if on_gpu:
+        if local >= torch.cuda.device_count():
+            raise ConfigError(
+                f"this is process {local + 1} of this machine, and torch finds {torch.cuda.device_count()} GPUs",
+                remedy="torchrun --nproc-per-node with as many processes as GPUs, or --set training.device=cpu",
+            )
         torch.cuda.set_device(local)
     distributed.init_process_group("nccl" if on_gpu else "gloo")
     return Group(distributed.get_rank(), distributed.get_world_size())

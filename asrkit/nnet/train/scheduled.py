@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from asrkit.core.errors import ModelError
 from asrkit.nnet.network import Network, load_arrays, to_arrays
 from asrkit.nnet.train.checkpoint import Arrays, Snapshot, with_prefix, without_prefix
 from asrkit.nnet.train.newbob import Newbob, NewbobConfig
@@ -54,6 +55,21 @@ class ScheduledWeights:
             self._best = self._arrays()
         else:
             self.go_back()
+
+    def end(self) -> None:
+        """End with the weights kept.
+
+        Raises
+        ------
+        ModelError
+            No epoch's weights were kept, and the last one diverged.
+        """
+        if self.newbob.diverged and not self.newbob.num_accepted:
+            raise ModelError(
+                f"the training diverges: none of {self.newbob.epoch} epochs ended with a finite loss",
+                remedy="--set training.optimiser.learning_rate to a tenth, or give training.optimiser.clip",
+            )
+        self.go_back()
 
     def go_back(self) -> None:
         """Return to the weights kept, and to what the optimiser then remembered."""

@@ -200,3 +200,23 @@ def test_what_cannot_be_is_refused() -> None:
     training = trained(AutoencoderConfig(), torch.full((50, 3), float("inf")), 2, 1)
     with pytest.raises(DataError, match="no longer finite"):
         training.take_error()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@pytest.mark.parametrize("contraction", [0.0, 0.1])
+def test_a_gpu_comes_to_what_a_cpu_does(contraction: float) -> None:
+    config = AutoencoderConfig(corruption="none", contraction=contraction)
+    data, found = low_rank(), {}
+    for device in ("cpu", "cuda"):
+        here = data.to(device)
+        model = new_autoencoder("gaussian", 6, here.mean(0), config, Draws(0, "new", device=here.device))
+        if device == "cuda":  # begin where the CPU did: each device draws numbers of its own
+            model = new_autoencoder("gaussian", 6, data.mean(0), config, Draws(0, "new"))
+            layer = model.layer()
+            model = Autoencoder.of_layer(layer, here.device)
+        training = AutoencoderTraining(model, config, 50)
+        for batch in here.split(50):
+            training.step(batch, Draws(0, "none", device=here.device), 0)
+        found[device] = training.trained(())[0]
+    for name, value in found["cpu"].parameters.items():
+        np.testing.assert_allclose(found["cuda"].parameters[name], value, rtol=1e-3, atol=1e-5)

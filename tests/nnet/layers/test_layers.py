@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from asrkit.core.errors import ConfigError, ModelError
+from asrkit.nnet.layers.activation import mean_square_of_largest
 from asrkit.nnet.layers.config import CnnConfig, MlpConfig
 from asrkit.nnet.layers.mlp import Mlp
 from asrkit.nnet.network import NetworkConfig, NetworkShape, load_arrays, to_arrays
@@ -136,3 +137,21 @@ def test_arrays_of_another_network_are_refused() -> None:
         load_arrays(NetworkShape(MlpConfig(3, 8, "sigmoid"), 10, 2, 4).build(), arrays, "here")
     with pytest.raises(ModelError, match="not the description of a network"):
         NetworkShape.from_description({"kind": "transformer"}, "here")
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_the_mean_square_of_the_largest_is_that_of_many_draws(count: int) -> None:
+    draws = np.random.default_rng(0).normal(size=(400_000, count)).max(axis=1)
+    assert mean_square_of_largest(count) == pytest.approx((draws**2).mean(), rel=0.01)
+    assert mean_square_of_largest(2) == pytest.approx(1.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("pieces", [2, 4])
+@pytest.mark.parametrize("name", ["relu", "maxout"])
+def test_units_are_as_large_in_every_layer_at_first(name: str, pieces: int) -> None:
+    config = MlpConfig(8, 300, name, maxout_pieces=pieces)  # type: ignore[arg-type]
+    network = NetworkShape(config, 200, 1, 4).build(seed=1)
+    inputs = torch.randn(500, 200, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        sizes = [float(network.outputs_of(number, inputs).square().mean()) for number in range(1, 9)]
+    assert 0.4 < min(sizes) < max(sizes) < 2.0

@@ -214,11 +214,16 @@ def test_utterances_that_cannot_be_used_are_named_and_left_out() -> None:
         train_sequences(SHAPE.build(3), data, Contrast(dict(data.targets), data.heldout), config())
 
 
-def test_a_training_that_diverges_keeps_its_best_weights() -> None:
-    network, reports = train(optimiser=OptimiserConfig(learning_rate=1e38), newbob=NewbobConfig(max_epochs=2))
-    assert not any(report.accepted for report in reports[1:])
-    for name, array in to_arrays(SHAPE.build(3)).items():
-        np.testing.assert_array_equal(array, to_arrays(network)[name])
+def test_a_training_that_only_diverges_is_refused() -> None:
+    with pytest.raises(ModelError, match="none of 2 epochs ended with a finite loss"):
+        train(optimiser=OptimiserConfig(learning_rate=1e38), newbob=NewbobConfig(max_epochs=2))
+
+
+def test_after_an_epoch_that_diverges_it_begins_anew_with_smaller_steps() -> None:
+    newbob = NewbobConfig(max_epochs=3, factor=2e-40)
+    _, reports = train(optimiser=OptimiserConfig(learning_rate=1e38), newbob=newbob)
+    assert [report.accepted for report in reports[1:3]] == [False, True]
+    assert reports[2].heldout_criterion > reports[0].heldout_criterion
 
 
 def test_features_of_another_shape_are_refused() -> None:
@@ -228,3 +233,12 @@ def test_features_of_another_shape_are_refused() -> None:
     wrong = SequenceData(**{**vars(data), "features": shorter})
     with pytest.raises(DataError, match=f"{key}: features of shape"):
         train_sequences(SHAPE.build(3), wrong, Contrast(dict(data.targets)), config())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_a_gpu_trains_to_what_a_cpu_does() -> None:
+    changes = {"ce_weight": 0.3, "output_l2": 0.05}
+    (on_cpu, cpu), (on_gpu, gpu) = (train(num_jobs=2, device=device, **changes) for device in ("cpu", "cuda"))
+    assert [one.heldout_criterion for one in gpu] == pytest.approx([one.heldout_criterion for one in cpu], rel=1e-3)
+    for name, array in to_arrays(on_cpu).items():
+        np.testing.assert_allclose(to_arrays(on_gpu)[name], array, rtol=1e-3, atol=1e-4)

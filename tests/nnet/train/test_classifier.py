@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from asrkit.core.errors import DataError
-from asrkit.nnet.layers.config import MlpConfig
+from asrkit.core.errors import DataError, ModelError
+from asrkit.nnet.layers.config import CnnConfig, MlpConfig
 from asrkit.nnet.network import Network, NetworkShape, to_arrays
 from asrkit.nnet.normalisation import InputNormalisation
 from asrkit.nnet.train import checkpoint
@@ -87,6 +88,22 @@ def test_the_best_held_out_weights_are_kept() -> None:
     assert evaluate(network, frames_of(range(12, 16))).mean_loss == pytest.approx(best, rel=1e-6)
 
 
+def test_a_training_that_only_diverges_is_refused() -> None:
+    config = replace(CONFIG, optimiser=OptimiserConfig(learning_rate=1e30))
+    network = NetworkShape(MlpConfig(1, 16, "relu"), 6, 3, 4).build(1)
+    with pytest.raises(ModelError, match="none of 6 epochs ended with a finite loss"):
+        train_classifier(network, frames_of(range(12)), frames_of(range(12, 16)), config)
+
+
+def test_after_an_epoch_that_diverges_it_begins_anew_with_smaller_steps() -> None:
+    optimiser, newbob = OptimiserConfig(learning_rate=1e38), NewbobConfig(max_epochs=2, factor=2e-40)
+    network = SHAPE.build(1)
+    config = replace(CONFIG, optimiser=optimiser, newbob=newbob)
+    reports = train_classifier(network, frames_of(range(12)), frames_of(range(12, 16)), config)
+    assert [report.accepted for report in reports] == [False, True]
+    assert reports[-1].heldout_accuracy > 0.5
+
+
 def test_same_seed_same_bits() -> None:
     first, second, other = (to_arrays(train(seed=seed)[0]) for seed in (1, 1, 2))
     for name in first:
@@ -158,3 +175,83 @@ def test_a_snapshot_keeps_the_shape_of_every_array(tmp_path: Path) -> None:
     for name, array in arrays.items():
         assert loaded.arrays[name].shape == array.shape
         np.testing.assert_array_equal(loaded.arrays[name], array)
+
+
+GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+LARGER = [
+    NetworkShape(MlpConfig(3, 32, "sigmoid", batch_norm=True), 6, 3, 4),
+    NetworkShape(MlpConfig(2, 16, "maxout", maxout_pieces=3, bottleneck=4), 6, 3, 4),
+    NetworkShape(CnnConfig((3,), 2, 1, (1,), 1, MlpConfig(1, 6, "tanh")), 6, 3, 4),
+]
+
+
+def train_on(device: str, shape: NetworkShape, kind: str = "sgd") -> tuple[Network, tuple[EpochReport, ...]]:
+    config = replace(CONFIG, device=device, optimiser=OptimiserConfig(kind=kind, max_norm=2.0, clip=1.0))  # type: ignore[arg-type]
+    features, targets = corpus(range(16))
+    normalisation = InputNormalisation.of(features.values())
+    frames = [
+        Frames(features, keys, normalisation, 1, 1, targets, CONFIG.frames, torch.device(device))
+        for keys in (list(features)[:12], list(features)[12:])
+    ]
+    network = shape.build(1)
+    return network, train_classifier(network, *frames, config, 1)
+
+
+@GPU
+@pytest.mark.parametrize("kind", ["sgd", "adam"])
+@pytest.mark.parametrize("shape", LARGER)
+def test_a_gpu_trains_to_what_a_cpu_does(shape: NetworkShape, kind: str) -> None:
+    (on_cpu, cpu), (on_gpu, gpu) = (train_on(device, shape, kind) for device in ("cpu", "cuda"))
+    assert len(cpu) == len(gpu)
+    for one, other in zip(cpu, gpu):
+        assert (other.loss, other.heldout_loss) == pytest.approx((one.loss, one.heldout_loss), rel=1e-3)
+    assert next(on_gpu.parameters()).device.type == "cpu"
+    # Not the weights: a bias before batch normalisation has no gradient but rounding, which Adam makes steps of.
+    inputs = torch.randn(50, 6, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        torch.testing.assert_close(on_gpu(inputs), on_cpu(inputs), rtol=1e-2, atol=1e-2)
+
+
+@GPU
+@pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
+def test_less_precise_products_learn_as_well(precision: str) -> None:
+    config = replace(CONFIG, device="cuda", precision=precision)  # type: ignore[arg-type]
+    features, targets = corpus(range(16))
+    normalisation = InputNormalisation.of(features.values())
+    training, heldout = (
+        Frames(features, keys, normalisation, 1, 1, targets, CONFIG.frames, torch.device("cuda"))
+        for keys in (list(features)[:12], list(features)[12:])
+    )
+    reports = train_classifier(SHAPE.build(1), training, heldout, config, 1)
+    assert reports[-1].heldout_accuracy > 0.97
+
+
+@GPU
+def test_a_training_killed_on_a_gpu_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    config = replace(CONFIG, device="cuda", optimiser=OptimiserConfig(kind="adam"))
+    features, targets = corpus(range(16))
+    normalisation = InputNormalisation.of(features.values())
+
+    def run(store: CheckpointStore | None) -> dict[str, np.ndarray]:
+        training, heldout = (
+            Frames(features, keys, normalisation, 1, 1, targets, CONFIG.frames, torch.device("cuda"))
+            for keys in (list(features)[:12], list(features)[12:])
+        )
+        network = SHAPE.build(1)
+        train_classifier(network, training, heldout, config, 1, store)
+        return to_arrays(network)
+
+    class Mortal(CheckpointStore):
+        lives = 7
+
+        def save(self, snapshot: Snapshot) -> None:
+            super().save(snapshot)
+            self.lives -= 1
+            if not self.lives:
+                raise KilledError
+
+    with pytest.raises(KilledError):
+        run(Mortal(tmp_path / "state", "this", every_secs=0))
+    resumed, whole = run(CheckpointStore(tmp_path / "state", "this")), run(None)
+    for name, array in whole.items():
+        np.testing.assert_array_equal(resumed[name], array)

@@ -38,6 +38,14 @@ def test_a_diverged_epoch_is_rejected_even_where_none_is() -> None:
     assert states[-1].loss == 3.0
 
 
+def test_a_diverged_epoch_lowers_the_rate_and_says_nothing_of_when_to_stop() -> None:
+    states = follow([math.nan, math.inf, 2.0, 1.5, 1.495])
+    assert [state.rate_factor for state in states] == [1.0, 0.5, 0.25, 0.25, 0.25, 0.125]
+    assert [state.diverged for state in states] == [False, True, True, False, False, False]
+    assert [state.num_accepted for state in states] == [0, 0, 0, 1, 2, 3]
+    assert not any(state.stopped for state in states)
+
+
 def test_within_the_first_epochs_nothing_is_rejected_or_lowered() -> None:
     states = follow([3.5, 3.6, 3.7], NewbobConfig(keep_rate_epochs=2))
     assert [state.accepted for state in states[1:]] == [True, True, False]
