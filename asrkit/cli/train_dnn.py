@@ -31,6 +31,14 @@ _realign = click.option(
     help="N times, align the data with the network and train again.",
 )
 
+_seeds = click.option(
+    "--seeds",
+    type=click.IntRange(1),
+    default=1,
+    metavar="N",
+    help="Train from N seeds, in OUT/seed-0, OUT/seed-1 …, and say how far the figures lie apart.",
+)
+
 
 def _as_config(function: Callable[..., Any]) -> Callable[..., Any]:
     """Turn --targets into ``--set``, so that the last word is said in one place."""
@@ -63,11 +71,19 @@ def command() -> None:
 @_targets
 @click.option("--init", metavar="STACK", type=_PATH, help="Begin with what `asrkit pretrain` made.")
 @_realign
+@_seeds
 def mlp(
-    data: Path, alignment: Path, out: Path, init: Path | None, realign: int, config: Any, options: RunOptions
+    data: Path,
+    alignment: Path,
+    out: Path,
+    init: Path | None,
+    realign: int,
+    seeds: int,
+    config: Any,
+    options: RunOptions,
 ) -> StageReport | None:
     """A perceptron over a window of frames: the features of DATA and the pdfs of ALIGNMENT make the model OUT."""
-    return _train("mlp", data, alignment, out, config, options, realign, init)
+    return _train_seeds("mlp", data, alignment, out, config, options, realign, seeds, init)
 
 
 @command.command()
@@ -78,9 +94,12 @@ def mlp(
 @click.argument("out", type=_PATH)
 @_targets
 @_realign
-def cnn(data: Path, alignment: Path, out: Path, realign: int, config: Any, options: RunOptions) -> StageReport | None:
+@_seeds
+def cnn(
+    data: Path, alignment: Path, out: Path, realign: int, seeds: int, config: Any, options: RunOptions
+) -> StageReport | None:
     """Convolutions over time and frequency, for filterbank features: DATA and ALIGNMENT make the model OUT."""
-    return _train("cnn", data, alignment, out, config, options, realign)
+    return _train_seeds("cnn", data, alignment, out, config, options, realign, seeds)
 
 
 @command.command()
@@ -118,6 +137,25 @@ def lfmmi(data: Path, lang: Path, previous: Path, out: Path, config: Any, option
     from asrkit.stages.train_lfmmi import train_lfmmi
 
     return train_lfmmi(data, lang, previous, out, config, options)
+
+
+def _train_seeds(
+    kind: str,
+    data: Path,
+    alignment: Path,
+    out: Path,
+    config: Any,
+    options: RunOptions,
+    rounds: int,
+    count: int,
+    init: Path | None = None,
+) -> StageReport | None:
+    from asrkit.stages.seeds import train_seeds
+
+    def train(made: Path, options: RunOptions) -> StageReport | None:
+        return _train(kind, data, alignment, made, config, options, rounds, init)
+
+    return train(out, options) if count == 1 else train_seeds(train, f"train-dnn {kind}", out, count, options)
 
 
 def _train(

@@ -4,8 +4,8 @@
 #   recipes/an4/run.sh --corpus DIR [--lms "NAME=FILE …"] [--work DIR] [--num-jobs N] [--stage N] [--stop-stage N]
 #
 # Stages: 0 data, 1 language, 2 features, 3 monophones, 4 their graphs, decoding and scores, 5 triphones, 6 LDA and MLLT,
-# 7 speaker-adaptive training, 8 networks on its inputs, with and without a deep belief network to begin with; each with
-# its scores.
+# 7 speaker-adaptive training, 8 networks on its inputs: sigmoid units on a deep belief network, and rectifiers with
+# dropout; each with its scores.
 # --lms names further ARPA files; each is a column of the result beside the trigram and the uniform unigram made here.
 # The official test set is decoded where the corpus has it, with the LM weight and penalty that the dev set chose.
 
@@ -97,9 +97,11 @@ evaluate_network() {
 }
 
 if runs 8 "networks"; then
-  asrkit write-inputs "$data/train" "$exp/sat" "$data/train_sat" --transforms "$exp/sat" --num-jobs "$num_jobs"
+  # Transforms and alignments by the finished model, in two passes as those of dev.
+  asrkit align "$data/train" "$exp/sat" "$exp/sat_ali" --num-jobs "$num_jobs"
+  asrkit write-inputs "$data/train" "$exp/sat" "$data/train_sat" --transforms "$exp/sat_ali" --num-jobs "$num_jobs"
   asrkit pretrain dbn "$data/train_sat" "$exp/dbn" --config "$recipe/conf/dbn.toml" --seed "$seed"
-  asrkit train-dnn mlp "$data/train_sat" "$exp/sat" "$exp/dbn_dnn" --init "$exp/dbn" --seed "$seed"
-  asrkit train-dnn mlp "$data/train_sat" "$exp/sat" "$exp/dnn" --config "$recipe/conf/dnn.toml" --seed "$seed"
+  asrkit train-dnn mlp "$data/train_sat" "$exp/sat_ali" "$exp/dbn_dnn" --init "$exp/dbn" --seed "$seed"
+  asrkit train-dnn mlp "$data/train_sat" "$exp/sat_ali" "$exp/dnn" --config "$recipe/conf/dnn.toml" --seed "$seed"
   for model in dbn_dnn dnn; do evaluate_network "$model"; done
 fi

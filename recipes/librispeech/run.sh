@@ -7,7 +7,8 @@
 #
 # Stages: 0 data, 1 lexicon, 2 language and language models, 3 features, 4 monophones on the shortest utterances,
 # 5 triphones, 6 LDA and MLLT, 7 speaker-adaptive training, 8 MMI and boosted MMI on top of both, these three each with
-# graph, decoding and score, 9 with --rescore-lm the lattices of 6 and 7 with that model in place of the first of --lms.
+# graph, decoding and score, 9 with --rescore-lm the lattices of 6 and 7 with that model in place of the first of --lms,
+# 10 networks on the inputs of 7: sigmoid units on a deep belief network, and rectifiers with dropout.
 # The lexicon is looked up in --dictionary (cmudict's form); a G2P model trained on it pronounces the other words.
 # The language model is a bigram of the training transcripts and of --lm-text: books, or transcripts of other
 # readers (*.trans.txt); none of the dev or test readers belongs there. --lexicon and --lms take the place of both
@@ -128,4 +129,34 @@ if [ -n "$rescore_lm" ] && runs 9 "rescoring"; then
       --config "$recipe/conf/rescore.toml" --num-jobs "$num_jobs"
     asrkit score "$data/$dev" "${decoded}_rescored"
   done
+fi
+
+# Decode with a network that sees what the speaker-adaptive model does, adapted to the speakers as its decoding was. The
+# pdfs are that model's, so its graphs serve; test is decoded with what dev chose.
+evaluate_network() {
+  local model=$1 name part
+  for name in "${names[@]}"; do
+    for part in "${parts[@]:1}"; do
+      asrkit write-inputs "$data/$part" "$exp/sat" "$data/${part}_sat_$name" \
+        --transforms "$exp/sat/decode_${part}_$name" --num-jobs "$num_jobs"
+    done
+    asrkit decode "$exp/sat/graph_$name" "$exp/$model" "$data/${dev}_sat_$name" "$exp/$model/decode_${dev}_$name" \
+      --config "$recipe/conf/decode_network.toml" --num-jobs "$num_jobs"
+    asrkit score "$data/$dev" "$exp/$model/decode_${dev}_$name"
+    if [ -n "$test" ]; then
+      asrkit decode "$exp/sat/graph_$name" "$exp/$model" "$data/${test}_sat_$name" "$exp/$model/decode_${test}_$name" \
+        --from "$exp/$model/decode_${dev}_$name/best.json" --num-jobs "$num_jobs"
+      asrkit score "$data/$test" "$exp/$model/decode_${test}_$name/hyp.txt"
+    fi
+  done
+}
+
+if runs 10 "networks"; then
+  # Transforms and alignments by the finished model, in two passes as those of dev.
+  asrkit align "$data/$train" "$exp/sat" "$exp/sat_ali" --num-jobs "$num_jobs"
+  asrkit write-inputs "$data/$train" "$exp/sat" "$data/${train}_sat" --transforms "$exp/sat_ali" --num-jobs "$num_jobs"
+  asrkit pretrain dbn "$data/${train}_sat" "$exp/dbn" --config "$recipe/conf/dbn.toml" --seed "$seed"
+  asrkit train-dnn mlp "$data/${train}_sat" "$exp/sat_ali" "$exp/dbn_dnn" --init "$exp/dbn" --seed "$seed"
+  asrkit train-dnn mlp "$data/${train}_sat" "$exp/sat_ali" "$exp/dnn" --config "$recipe/conf/dnn.toml" --seed "$seed"
+  for model in dbn_dnn dnn; do evaluate_network "$model"; done
 fi

@@ -7,10 +7,11 @@
 # The full corpus (LDC93S1) has its official parts: 462 speakers train, 50 are dev, the 24 of the core test set are test;
 # the LM weight is dev's. --sample yes takes the 12 speakers that NLTK distributes, in three folds of 8 to train and 4 to
 # test, and pools them; one LM weight is chosen on all.
-# Stages: 0 data and language, 1 features, 2 monophones, 3 triphones, 4 LDA and MLLT, 5 speaker-adaptive training,
-# each decoded, 6 scores, 7 boundaries of forced alignments against the hand labels: given the phones that the labels
-# say, by small monophones of the training set, and by --aligner MODEL, a model with cmudict's phones in their places in
-# the word (recipes/librispeech); each as it is, and adapted by MAP to the speech that it aligns.
+# Stages: 0 data and language, 1 features, 2 monophones, 3 triphones, 4 LDA and MLLT, 5 speaker-adaptive training, 6 a
+# network on its inputs, alone and together with its mixtures, each decoded, 7 scores, 8 boundaries of forced alignments
+# against the hand labels: given the phones that the labels say, by small monophones of the training set, and by
+# --aligner MODEL, a model with cmudict's phones in their places in the word (recipes/librispeech); each as it is, and
+# adapted by MAP to the speech that it aligns.
 
 recipe=$(cd "$(dirname "$0")" && pwd)
 sample=${sample:-}
@@ -75,10 +76,34 @@ for run in "${runs_of[@]}"; do
     asrkit train-gmm sat "$train" "$lang" "$exp/lda_mllt" "$exp/sat" "${size[@]}" "${common[@]}"
     evaluate sat
   fi
+
+  # Decode a part with the network, whose pdfs and graph are the speaker-adaptive model's, or with both of them.
+  decode_network() {
+    local name=$1 part=$2 with=()
+    if [ "$name" = both ]; then with=(--with "$exp/sat" "$data/$part"); fi
+    asrkit decode "$exp/sat/graph" "$exp/dnn" "$data/${part}_sat" "$exp/$name/decode_$part" "${with[@]}" "${@:3}" \
+      --num-jobs "$num_jobs"
+  }
+  if runs 6 "$run: a network"; then
+    asrkit align "$train" "$exp/sat" "$exp/sat_ali" --num-jobs "$num_jobs"
+    asrkit write-inputs "$train" "$exp/sat" "$data/train_sat" --transforms "$exp/sat_ali" --num-jobs "$num_jobs"
+    asrkit train-dnn mlp "$data/train_sat" "$exp/sat_ali" "$exp/dnn" --config "$recipe/conf/dnn.toml" --seed "$seed"
+    for part in "${parts[@]:1}"; do
+      asrkit write-inputs "$data/$part" "$exp/sat" "$data/${part}_sat" --transforms "$exp/sat/decode_$part" \
+        --num-jobs "$num_jobs"
+    done
+    for name in dnn both; do
+      decode_network "$name" "${parts[1]}" --config "$recipe/conf/decode_$name.toml"
+      if [ -z "$sample" ]; then
+        asrkit score "$data/dev" "$exp/$name/decode_dev" --fold timit39 --unit phone
+        decode_network "$name" test --from "$exp/$name/decode_dev/best.json" --config "$recipe/conf/decode_$name.toml"
+      fi
+    done
+  fi
 done
 
-if runs 6 "scores"; then
-  for model in mono deltas lda_mllt sat; do
+if runs 7 "scores"; then
+  for model in mono deltas lda_mllt sat dnn both; do
     if [ ! -d "$work/${runs_of[0]}/exp/$model" ]; then continue; fi
     if [ -z "$sample" ]; then
       asrkit score "$work/full/data/test" "$work/full/exp/$model/decode_test/hyp.txt" --fold timit39 --unit phone
@@ -95,7 +120,7 @@ if runs 6 "scores"; then
   done
 fi
 
-if runs 7 "forced alignment against hand labels"; then
+if runs 8 "forced alignment against hand labels"; then
   boundaries=$work/boundaries
   mkdir -p "$boundaries"
   for run in "${runs_of[@]}"; do

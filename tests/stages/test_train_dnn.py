@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -264,12 +265,34 @@ def test_a_network_may_align_and_be_trained_again(world: Path, tmp_path: Path) -
     )
 
 
+def test_several_seeds_are_trainings_of_their_own_with_a_mean_and_a_deviation(world: Path, tmp_path: Path) -> None:
+    few = ["--set", "training.newbob.max_epochs=2", "--json", "--seed", "4"]
+    result = train(world, "mlp", *MLP, *few, "--seeds", "3", out=str(tmp_path / "out"))
+    assert result.exit_code == 0, result.output
+    figures = json.loads(result.stdout)["figures"]
+    kept = read_json(tmp_path / "out/seeds.json")
+    assert list(kept) == ["seed-4", "seed-5", "seed-6"]
+    losses = [row["heldout_loss"] for row in kept.values()]
+    assert len(set(losses)) > 1
+    assert figures["seeds"] == 3
+    assert figures["heldout_loss"] == pytest.approx(statistics.fmean(losses), rel=1e-5)
+    assert figures["heldout_loss_deviation"] == pytest.approx(statistics.stdev(losses), rel=1e-2)
+    assert "pdfs_deviation" not in figures
+    alone = train(world, "mlp", *MLP, *few[:-1], "5", out=str(tmp_path / "alone"))
+    assert alone.exit_code == 0, alone.output
+    one, other = (NnetHmm.load(tmp_path / name) for name in ("alone", "out/seed-5"))
+    for name, array in to_arrays(one.network).items():
+        np.testing.assert_array_equal(array, to_arrays(other.network)[name])
+    again = train(world, "mlp", *MLP, *few, "--seeds", "3", out=str(tmp_path / "out"))
+    assert json.loads(again.stdout)["skipped"]
+
+
 def test_processes_that_torchrun_starts_train_one_network(world: Path, tmp_path: Path) -> None:
     """Each takes its share of every minibatch, so but for the order of sums it is the training of one."""
     (tmp_path / "start.py").write_text("from asrkit.cli.main import program\nprogram()\n")
     arguments = ["train-dnn", "mlp", *(str(world / name) for name in ("data", "mono")), *MLP, "--json"]
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    few = ["--set", "training.newbob.max_epochs=2"]
+    few = ["--set", "training.newbob.max_epochs=2", "--set", "training.device=cpu"]
     command = [*launch, str(tmp_path / "start.py"), *arguments, *few, str(tmp_path / "two")]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert ran.returncode == 0, ran.stderr
