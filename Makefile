@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test check lint types bench env clean
 
 demo: $(VENV)/.installed
-	PATH="$(abspath $(BIN)):$$PATH" recipes/digits/run.sh
+	PATH="$(abspath $(BIN)):$$PATH" recipes/digits/run.sh --stop-stage 5
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -q

@@ -3,7 +3,7 @@
 #
 #   recipes/digits/run.sh [--work DIR] [--num-jobs N] [--stage N] [--stop-stage N]
 #
-# Stages: 0 data, 1 language, 2 features, 3 monophones, 4 graph, 5 decode and score.
+# Stages: 0 data, 1 language, 2 features, 3 monophones, 4 graph, 5 decode and score, 6 a network on the same features.
 
 recipe=$(cd "$(dirname "$0")" && pwd)
 corpus="$recipe/../../data/digits"
@@ -41,4 +41,14 @@ if runs 5 "decode and score"; then
   echo
   echo "Word error rates of the test voices:"
   asrkit score "$data/test" "$exp/mono/decode_test/hyp.txt" --per-speaker
+fi
+if runs 6 "a network"; then
+  # Its classes are the monophones' states, so their graph serves it too.
+  asrkit train-dnn mlp "$data/train" "$exp/mono" "$exp/dnn" --config "$recipe/conf/dnn.toml" --seed "$seed"
+  asrkit decode "$exp/mono/graph" "$exp/dnn" "$data/dev" "$exp/dnn/decode_dev" \
+    --config "$recipe/conf/decode.toml" --num-jobs "$num_jobs"
+  asrkit score "$data/dev" "$exp/dnn/decode_dev"
+  asrkit decode "$exp/mono/graph" "$exp/dnn" "$data/test" "$exp/dnn/decode_test" \
+    --from "$exp/dnn/decode_dev/best.json" --num-jobs "$num_jobs"
+  asrkit score "$data/test" "$exp/dnn/decode_test/hyp.txt"
 fi
