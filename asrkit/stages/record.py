@@ -175,10 +175,22 @@ def run_stage(
     return StageReport(stage, out, result.figures, result.failures, False, seconds, result.lines)
 
 
-def check_failures(failures: Iterable[Failure], total: int, options: RunOptions, where: Path | str) -> None:
+def check_failures(
+    failures: Iterable[Failure],
+    total: int,
+    options: RunOptions,
+    where: Path | str,
+    what: str = "utterances",
+    remedy: str = "run `asrkit validate`, mend the data, or raise --max-failed",
+) -> None:
     """Raise :class:`TooManyFailedError` when more than ``options.max_failed`` of ``total`` utterances failed.
 
     All failures are then logged, since no report will list them.
+
+    Parameters
+    ----------
+    what : str
+        What they are, where they are not utterances.
     """
     failures = list(failures)
     if failures and len(failures) > options.max_failed * total:
@@ -186,10 +198,10 @@ def check_failures(failures: Iterable[Failure], total: int, options: RunOptions,
             log.warning("%s: %s", failure.utterance_id, failure.reason)
         first = failures[0]
         raise TooManyFailedError(
-            f"{len(failures)} of {total} utterances failed, --max-failed allows {options.max_failed:g} of them; "
+            f"{len(failures)} of {total} {what} failed, --max-failed allows {options.max_failed:g} of them; "
             f"the first: {first.utterance_id}: {first.reason}",
             where=where,
-            remedy="run `asrkit validate`, mend the data, or raise --max-failed",
+            remedy=remedy,
         )
 
 

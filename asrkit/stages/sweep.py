@@ -200,7 +200,8 @@ def sweep(plan_path: Path, out: Path, defined: Mapping[str, str], options: RunOp
                 failures.append(Failure(_name(values), str(error)))
             write_json(out / "results.json", rows)
             write_lines(out / "results.txt", _table(plan, rows))
-    check_failures(failures, len(combinations), options, plan_path)
+    remedy = f"look at what the commands said{'' if options.num_jobs == 1 else f' in {out}/log'}, or raise --max-failed"
+    check_failures(failures, len(combinations), options, plan_path, "combinations", remedy)
     return StageReport("sweep", out, {"combinations": len(rows)}, tuple(failures), lines=tuple(_table(plan, rows)))
 
 

@@ -86,7 +86,7 @@ def test_a_failure_is_named_and_the_others_go_on(tmp_path: Path) -> None:
     assert "ended with 1" in report.failures[0].reason
     assert "no number 'score/wer'" in report.failures[1].reason
     assert report.figures == {"combinations": 10}
-    with pytest.raises(TooManyFailedError, match="2 of 12"):
+    with pytest.raises(TooManyFailedError, match="2 of 12 combinations failed"):
         sweep(plan, tmp_path / "out", {"work": str(tmp_path)}, RunOptions(max_failed=0.1), run)
 
 
