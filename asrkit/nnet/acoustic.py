@@ -16,13 +16,15 @@ from asrkit.core.errors import ModelError
 from asrkit.hmm.transitions import LOG_PROBS, TransitionModel
 from asrkit.hmm.tree import ContextTree
 from asrkit.nnet.inference import compute
-from asrkit.nnet.network import Network, NetworkShape, load_arrays, to_arrays
+from asrkit.nnet.network import Network, NetworkShape, frame_network, load_arrays, to_arrays
 from asrkit.nnet.normalisation import InputNormalisation
 
 KIND = "nnet-hmm"
 
 NETWORK = "network."
 """What the names of the network's arrays begin with."""
+
+LAYERS = "taking the outputs of a layer"
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,14 +110,15 @@ class NnetHmm:
         DataError
             Another dimension.
         ModelError
-            The network has fewer layers.
+            The network has fewer layers, or is recurrent.
         """
         self.layer_dim(num_layers)
-        return self._computed(features, lambda inputs: self.network.outputs_of(num_layers, inputs))
+        network = frame_network(self.network, LAYERS)
+        return self._computed(features, lambda inputs: network.outputs_of(num_layers, inputs))
 
     def layer_dim(self, number: int) -> int:
         """Return the units of a hidden layer, counted from 1; one that is not there is a :class:`ModelError`."""
-        units = self.network.perceptron.layer_units
+        units = frame_network(self.network, LAYERS).perceptron.layer_units
         if not 1 <= number <= len(units):
             raise ModelError(f"layer {number} of a network with {len(units)} hidden layers")
         return units[number - 1]

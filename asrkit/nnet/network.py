@@ -14,13 +14,34 @@ from asrkit.core.config import from_mapping, to_mapping
 from asrkit.core.errors import ModelError
 from asrkit.core.streams import random_stream
 from asrkit.nnet.layers.cnn import Cnn
-from asrkit.nnet.layers.config import CnnConfig, MlpConfig
+from asrkit.nnet.layers.config import (
+    CnnConfig,
+    ElmanConfig,
+    FullyRecurrentConfig,
+    GruConfig,
+    LiGruConfig,
+    LstmConfig,
+    MlpConfig,
+    RecurrentConfig,
+)
 from asrkit.nnet.layers.mlp import Mlp
+from asrkit.nnet.layers.recurrent import FullyRecurrent, Recurrent, SequenceNetwork
 
-Network = Mlp | Cnn
-NetworkConfig = MlpConfig | CnnConfig
+FrameNetwork = Mlp | Cnn
+"""What scores each window of frames by itself."""
 
-KINDS: dict[str, type[MlpConfig] | type[CnnConfig]] = {"mlp": MlpConfig, "cnn": CnnConfig}
+Network = FrameNetwork | SequenceNetwork
+NetworkConfig = MlpConfig | CnnConfig | RecurrentConfig | FullyRecurrentConfig
+
+KINDS: dict[str, type[NetworkConfig]] = {
+    "mlp": MlpConfig,
+    "cnn": CnnConfig,
+    "rnn": FullyRecurrentConfig,
+    "elman": ElmanConfig,
+    "lstm": LstmConfig,
+    "gru": GruConfig,
+    "ligru": LiGruConfig,
+}
 
 
 @dataclass(frozen=True)
@@ -29,7 +50,7 @@ class NetworkShape:
 
     Attributes
     ----------
-    config : MlpConfig or CnnConfig
+    config : NetworkConfig
     num_inputs : int
         Of the whole window.
     width : int
@@ -48,6 +69,10 @@ class NetworkShape:
         generator = torch_generator(seed, "weights")
         if isinstance(self.config, CnnConfig):
             return Cnn(self.config, self.num_inputs, self.width, self.num_outputs, generator)
+        if isinstance(self.config, RecurrentConfig):
+            return Recurrent(self.config, self.num_inputs, self.num_outputs, generator)
+        if isinstance(self.config, FullyRecurrentConfig):
+            return FullyRecurrent(self.config, self.num_inputs, self.num_outputs, generator)
         return Mlp(self.config, self.num_inputs, self.num_outputs, generator)
 
     def described(self) -> dict[str, Any]:
@@ -60,11 +85,46 @@ class NetworkShape:
     def from_description(cls, described: Mapping[str, Any], where: str) -> NetworkShape:
         """Read what :meth:`described` gave; a fault is a :class:`ModelError`."""
         try:
-            config = from_mapping(KINDS[described["kind"]], described["config"], where)
+            config: NetworkConfig = from_mapping(KINDS[described["kind"]], described["config"], where)
             sizes = [int(described[name]) for name in ("num_inputs", "width", "num_outputs")]
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"not the description of a network ({error!r})", where=where) from None
         return cls(config, *sizes)
+
+
+def frame_network(network: Network, purpose: str) -> FrameNetwork:
+    """Return the network if it scores each window by itself.
+
+    Parameters
+    ----------
+    purpose : str
+        What needs that, for the message.
+
+    Raises
+    ------
+    ModelError
+        Its scores depend on the frames before.
+    """
+    if isinstance(network, SequenceNetwork):
+        raise ModelError(
+            f"the network is recurrent, and {purpose} needs one that scores each window of frames by itself",
+            remedy="give one that `asrkit train-dnn mlp` or `cnn` made",
+        )
+    return network
+
+
+def scores_of(network: Network, inputs: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
+    """Return scores (N, num_outputs), softmax not taken, of utterances that lie one below the other, (N, num_inputs).
+
+    Parameters
+    ----------
+    lengths : sequence of int
+        Frames of each, N together.
+    """
+    if isinstance(network, SequenceNetwork):
+        return network.scores_of(inputs, list(lengths))
+    scores: torch.Tensor = network(inputs)
+    return scores
 
 
 def torch_generator(seed: int, purpose: str, item: str = "") -> torch.Generator:

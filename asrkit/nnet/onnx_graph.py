@@ -15,7 +15,7 @@ from asrkit.core.errors import ConfigError, ModelError
 from asrkit.nnet.layers.activation import Maxout
 from asrkit.nnet.layers.cnn import Cnn
 from asrkit.nnet.layers.mlp import Mlp
-from asrkit.nnet.network import Network, NetworkShape
+from asrkit.nnet.network import FrameNetwork, Network, NetworkShape, frame_network
 from asrkit.nnet.normalisation import InputNormalisation
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def onnx_model(
     ConfigError
         The package onnx is not installed; or loglikes are asked for without priors.
     ModelError
-        The network has a part that this does not know.
+        The network has a part that this does not know, or is recurrent.
     """
     try:
         import onnx
@@ -72,7 +72,7 @@ def onnx_model(
     spliced = normalisation.spliced(shape.width)
     graph.add("Sub", graph.constant(spliced.shift))
     graph.add("Mul", graph.constant(spliced.scale))
-    _network(graph, network)
+    _network(graph, frame_network(network, "export"))
     if output == "posteriors":
         graph.add("Softmax", axis=1)
     else:
@@ -128,7 +128,7 @@ class _Graph:
         self.add("Reshape", self.constant(np.array(shape, dtype=np.int64)))
 
 
-def _network(graph: _Graph, network: Network) -> None:
+def _network(graph: _Graph, network: FrameNetwork) -> None:
     if isinstance(network, Cnn):
         graph.reshape(-1, *network.shape)
         graph.add("Transpose", perm=[0, 2, 1, 3])  # channels first, then time and frequency

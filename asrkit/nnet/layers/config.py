@@ -89,3 +89,93 @@ class CnnConfig:
             )
         if self.mlp.activation == "maxout":
             raise ConfigError("mlp.activation is 'maxout', convolutions here have 'sigmoid', 'tanh' or 'relu'")
+
+
+@dataclass(frozen=True)
+class RecurrentConfig:
+    """Shape of a stack of recurrent layers below a linear layer of scores.
+
+    Attributes
+    ----------
+    layers : int
+    units : int
+        Of each layer, and of each direction.
+    bidirectional : bool
+        Each layer reads the utterance in both directions (Schuster & Paliwal 1997), and passes on what either made of
+        it. Such a network needs whole utterances.
+    dropout : float
+        Share of each layer's outputs that training leaves out at random; the recurrence sees all of them.
+    """
+
+    layers: int = 2
+    units: int = 256
+    bidirectional: bool = False
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("layers", "units"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}, expected 1 or more")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout is {self.dropout}, expected 0 to below 1")
+
+
+@dataclass(frozen=True)
+class ElmanConfig(RecurrentConfig):
+    """Shape of a network of Elman (1990): each layer sees itself one frame ago; ``activation`` is that of its units."""
+
+    activation: Literal["tanh", "relu"] = "tanh"
+
+
+@dataclass(frozen=True)
+class LstmConfig(RecurrentConfig):
+    """Shape of a network of long short-term memory with forget gates (Gers, Schmidhuber & Cummins 2000).
+
+    Attributes
+    ----------
+    peepholes : bool
+        The gates see the memory itself (Gers, Schraudolph & Schmidhuber 2002).
+    forget_bias : float
+        Of the forget gates to begin with: memory is kept before it is learned what to forget.
+    """
+
+    peepholes: bool = False
+    forget_bias: float = 1.0
+
+
+@dataclass(frozen=True)
+class GruConfig(RecurrentConfig):
+    """Shape of a network of gated recurrent units (Cho et al. 2014)."""
+
+
+@dataclass(frozen=True)
+class LiGruConfig(RecurrentConfig):
+    """Shape of a network of light gated recurrent units (Ravanelli et al. 2018).
+
+    Attributes
+    ----------
+    batch_norm : bool
+        Normalise what comes from the layer below over all frames of the minibatch; rectifiers want it.
+    """
+
+    batch_norm: bool = True
+
+
+@dataclass(frozen=True)
+class FullyRecurrentConfig:
+    """Shape of a fully recurrent network (Williams & Zipser 1989): one set of units, each fed by all, one frame ago.
+
+    Attributes
+    ----------
+    units : int
+        Hidden ones; the outputs are units beside them, which feed back what they emitted: the posteriors.
+    activation : {'sigmoid', 'tanh'}
+        Of the hidden units.
+    """
+
+    units: int = 256
+    activation: Literal["sigmoid", "tanh"] = "tanh"
+
+    def __post_init__(self) -> None:
+        if self.units < 0:
+            raise ConfigError(f"units is {self.units}, expected 0 or more")

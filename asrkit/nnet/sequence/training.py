@@ -19,7 +19,7 @@ from asrkit.core.progress import Progress, silent
 from asrkit.core.streams import random_stream
 from asrkit.features.splice import splice
 from asrkit.nnet.device import matmul_precision, pick_device, torch_threads
-from asrkit.nnet.network import Network
+from asrkit.nnet.network import Network, scores_of
 from asrkit.nnet.normalisation import InputNormalisation
 from asrkit.nnet.sequence.config import SequenceConfig
 from asrkit.nnet.sequence.criterion import Criterion, Evaluation
@@ -315,7 +315,7 @@ class _Run:
         """Return something that has the gradient of the loss of some utterances, and their sums."""
         inputs = self.data.inputs(keys, self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
-            scores = self.network(inputs)
+            scores = scores_of(self.network, inputs, [self.data.num_frames[key] for key in keys])
         scores = scores.float()
         if not bool(torch.isfinite(scores).all()):
             return scores.sum(), Tally(len(scores), math.nan, math.nan)
