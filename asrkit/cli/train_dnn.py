@@ -11,7 +11,18 @@ import click
 
 from asrkit.cli.options import stage_command
 from asrkit.core.errors import ConfigError
-from asrkit.stages.dnn_config import CnnStageConfig, MlpStageConfig, Targets
+from asrkit.stages.dnn_config import (
+    BlstmStageConfig,
+    CnnStageConfig,
+    ElmanStageConfig,
+    GruStageConfig,
+    LiGruStageConfig,
+    LstmStageConfig,
+    MlpStageConfig,
+    RecurrentStageConfig,
+    RnnStageConfig,
+    Targets,
+)
 from asrkit.stages.record import RunOptions, StageReport
 from asrkit.stages.sequence_config import LfmmiStageConfig, SequenceStageConfig
 
@@ -100,6 +111,37 @@ def cnn(
 ) -> StageReport | None:
     """Convolutions over time and frequency, for filterbank features: DATA and ALIGNMENT make the model OUT."""
     return _train_seeds("cnn", data, alignment, out, config, options, realign, seeds)
+
+
+def _recurrent(name: str, config_class: type[RecurrentStageConfig], summary: str) -> None:
+    """Add the subcommand of a kind of recurrent network: all take the same."""
+
+    def run(
+        data: Path, alignment: Path, out: Path, realign: int, seeds: int, config: Any, options: RunOptions
+    ) -> StageReport | None:
+        return _train_seeds(name, data, alignment, out, config, options, realign, seeds)
+
+    run.__doc__ = f"{summary}: DATA and ALIGNMENT make the model OUT."
+    parts = [
+        click.argument("data", type=_PATH),
+        click.argument("alignment", metavar="ALIGNMENT|LABELS", type=_PATH),
+        click.argument("out", type=_PATH),
+        _targets,
+        _realign,
+        _seeds,
+    ]
+    decorated: Callable[..., Any] = run
+    for part in reversed(parts):
+        decorated = part(decorated)
+    command.command(name)(_as_config(stage_command(config_class, jobs=False)(decorated)))
+
+
+_recurrent("rnn", RnnStageConfig, "A fully recurrent network: every unit feeds every unit, a frame later")
+_recurrent("elman", ElmanStageConfig, "Elman's recurrent layers, each of which sees itself a frame ago")
+_recurrent("lstm", LstmStageConfig, "Layers of long short-term memory, on request with peepholes")
+_recurrent("blstm", BlstmStageConfig, "Layers of long short-term memory that read utterances in both directions")
+_recurrent("gru", GruStageConfig, "Layers of gated recurrent units")
+_recurrent("ligru", LiGruStageConfig, "Layers of light gated recurrent units")
 
 
 @command.command()

@@ -16,6 +16,8 @@ from asrkit.core.errors import ModelError
 from asrkit.hmm.transitions import LOG_PROBS, TransitionModel
 from asrkit.hmm.tree import ContextTree
 from asrkit.nnet.inference import compute
+from asrkit.nnet.layers.packing import Packing
+from asrkit.nnet.layers.recurrent import SequenceNetwork, State
 from asrkit.nnet.network import Network, NetworkShape, frame_network, load_arrays, to_arrays
 from asrkit.nnet.normalisation import InputNormalisation
 
@@ -143,6 +145,26 @@ class NnetHmm:
         """
         return self._computed(features, lambda inputs: torch.log_softmax(self.network(inputs), dim=1))
 
+    @property
+    def needs_whole(self) -> bool:
+        """Whether the network is bidirectional: scores then depend on where the utterance ends."""
+        return isinstance(self.network, SequenceNetwork) and self.network.bidirectional
+
+    def begin(self) -> NnetHmm | RunningNnet:
+        """Return what scores the blocks of one utterance in turn; that of one network may not serve two utterances.
+
+        Raises
+        ------
+        ModelError
+            The network is bidirectional.
+        """
+        if self.needs_whole:
+            raise ModelError(
+                "the network is bidirectional, and whole utterances are not at hand",
+                remedy="live audio needs a network of one direction: give one, or transcribe the finished recording",
+            )
+        return RunningNnet(self) if isinstance(self.network, SequenceNetwork) else self
+
     def loglikes(self, features: NDArray[np.float32], pdf_ids: NDArray[np.int32] | None = None) -> NDArray[np.float32]:
         """Return log posterior less log prior, (num_frames, num_pdfs) float32: a likelihood but for p(features).
 
@@ -152,7 +174,10 @@ class NnetHmm:
         pdf_ids : int32, optional
             The columns to return, 0-based; all by default.
         """
-        scaled = self.log_posteriors(features) - self.log_priors
+        return self._scaled(self.log_posteriors(features), pdf_ids)
+
+    def _scaled(self, posteriors: NDArray[np.float32], pdf_ids: NDArray[np.int32] | None) -> NDArray[np.float32]:
+        scaled = posteriors - self.log_priors
         return scaled if pdf_ids is None else np.ascontiguousarray(scaled[:, pdf_ids])
 
     def sizes(self) -> dict[str, int]:
@@ -188,6 +213,41 @@ class NnetHmm:
             return cls(tree, transitions, network.eval(), shape, normalisation, arrays["log_priors"])
         except KeyError as error:
             raise ModelError(f"the model file has no {error}", where=path) from None
+
+
+class RunningNnet:
+    """A recurrent network in the midst of an utterance: each call goes on where the one before ended.
+
+    Parameters
+    ----------
+    model : NnetHmm
+        Of one direction.
+    """
+
+    def __init__(self, model: NnetHmm) -> None:
+        self._model = model
+        self._state: State | None = None
+
+    @property
+    def log_priors(self) -> NDArray[np.float32]:
+        """Those of the model, (num_pdfs,) float32."""
+        return self._model.log_priors
+
+    def log_posteriors(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return :meth:`NnetHmm.log_posteriors` of the next frames, (num_frames, input_dim) float32."""
+        return self._model._computed(features, self._advance)
+
+    def loglikes(self, features: NDArray[np.float32], pdf_ids: NDArray[np.int32] | None = None) -> NDArray[np.float32]:
+        """Return :meth:`NnetHmm.loglikes` of the next frames, (num_frames, input_dim) float32."""
+        return self._model._scaled(self.log_posteriors(features), pdf_ids)
+
+    def _advance(self, inputs: torch.Tensor) -> torch.Tensor:
+        network = self._model.network
+        assert isinstance(network, SequenceNetwork)
+        if not len(inputs):
+            return inputs.new_empty((0, network.num_outputs))
+        scores, self._state = network.scores(inputs, Packing((len(inputs),)), self._state)
+        return torch.log_softmax(scores, dim=1)
 
 
 def log_priors(counts: NDArray[np.float64], smoothing: float) -> NDArray[np.float32]:

@@ -28,6 +28,7 @@ from asrkit.features.config import FrontEndConfig
 from asrkit.features.frontend import load_front_end, save_front_end
 from asrkit.features.pipeline import INPUTS_FILE, PipelineConfig, load_pipeline
 from asrkit.nnet.inference import compute
+from asrkit.nnet.layers.recurrent import SequenceNetwork
 from asrkit.nnet.network import Network, NetworkShape, load_arrays, to_arrays
 from asrkit.nnet.normalisation import InputNormalisation
 
@@ -81,6 +82,11 @@ class LabelClassifier:
     @cached_property
     def _spliced(self) -> InputNormalisation:
         return self.normalisation.spliced(self.shape.width)
+
+    @property
+    def needs_whole(self) -> bool:
+        """Whether the frames of an utterance must be given at once."""
+        return isinstance(self.network, SequenceNetwork)
 
     def log_posteriors(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the natural log of the probability of each label, (num_frames, num_labels) float32.

@@ -20,7 +20,7 @@ from asrkit.gmm.adaptation import UTTERANCES_AT_ONCE, PdfPosteriors, accumulate_
 from asrkit.gmm.diag import DiagGmms
 from asrkit.gmm.fmllr import FmllrStats, estimate_fmllr
 from asrkit.gmm.training import MIN_POSTERIOR
-from asrkit.hmm.scorer import PdfScorer
+from asrkit.hmm.scorer import PdfScorer, loglike_blocks
 from asrkit.lattice.determinise import determinise
 from asrkit.lattice.lattice import LatticeScales
 from asrkit.lattice.occupancies import lattice_occupancies
@@ -200,13 +200,8 @@ def _posteriors(model: RecognizerModel, result: SearchResult, settings: SearchCo
 def _search(scorer: PdfScorer, rows: Rows, search: BeamSearch, config: SearchConfig) -> SearchResult | AsrkitError:
     try:
         search.start(config)
-        for block in _loglikes(scorer, rows):
+        for block in loglike_blocks(scorer, rows, BLOCK_FRAMES):
             search.advance(block)
         return search.finish()
     except AsrkitError as error:
         return error
-
-
-def _loglikes(scorer: PdfScorer, rows: Rows) -> Iterator[Rows]:
-    for start in range(0, len(rows), BLOCK_FRAMES):
-        yield scorer.loglikes(rows[start : start + BLOCK_FRAMES])

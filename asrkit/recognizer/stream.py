@@ -14,6 +14,7 @@ from asrkit.decode.search import BeamSearch, SearchResult
 from asrkit.features.cmvn import CmvnStats
 from asrkit.features.input_stream import InputStream
 from asrkit.features.online_cmvn import OnlineCmvn
+from asrkit.hmm.scorer import begun
 from asrkit.recognizer.audio import RateConverter, RateStream, checked_rate, pick_channel, scaled
 from asrkit.recognizer.hypotheses import make_segment
 from asrkit.recognizer.model import RecognizerModel
@@ -52,6 +53,8 @@ class RecognizerStream:
         The rate cannot be fed.
     ConfigError
         ``nbest`` is below 1.
+    ModelError
+        The model is a network that reads utterances from their ends, too.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class RecognizerStream:
         self._waiting = np.empty((0, model.acoustic.unadapted.dim), dtype=np.float32)
         self._search = BeamSearch(model.graph)
         self._search.start(model.config.search)
+        self._scorer = begun(model.acoustic.unadapted)
         self._silence = np.isin(model.acoustic.transitions.tid_to_phone, model.silence_phones)
         self._num_samples = 0
         self._begin = self._num_frames = 0  # first frame of the utterance, and frames searched so far
@@ -139,7 +143,7 @@ class RecognizerStream:
         return Result(tuple(self._segments), self.heard_secs, self.adaptation)
 
     def _advance(self, rows: NDArray[np.float32]) -> None:
-        self._search.advance(self._model.acoustic.unadapted.loglikes(rows))
+        self._search.advance(self._scorer.loglikes(rows))
         self._num_frames += len(rows)
 
     def _at_end(self) -> bool:
@@ -160,6 +164,7 @@ class RecognizerStream:
                 self._segments.append(segment)
                 events.append(segment)
         self._search.start(self._model.config.search)
+        self._scorer = begun(self._model.acoustic.unadapted)
         self._begin, self._last = self._num_frames, None
         return events
 

@@ -144,8 +144,9 @@ def _probabilities(
     try:
         value = features[key]
         total = np.zeros(len(classifier.labels))
-        for start in range(0, len(value), BLOCK_FRAMES):
-            posteriors = classifier.log_posteriors(value[start : start + BLOCK_FRAMES]).astype(np.float64)
+        size = max(len(value), 1) if classifier.needs_whole else BLOCK_FRAMES
+        for start in range(0, len(value), size):
+            posteriors = classifier.log_posteriors(value[start : start + size]).astype(np.float64)
             total += posteriors.sum(axis=0) if average == "log" else np.exp(posteriors).sum(axis=0)
     except AsrkitError as error:
         return Failure(key, str(error))

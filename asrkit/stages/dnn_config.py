@@ -7,8 +7,17 @@ from typing import Literal
 
 from asrkit.core.errors import ConfigError
 from asrkit.features.pipeline import PipelineConfig
-from asrkit.nnet.layers.config import CnnConfig, MlpConfig
-from asrkit.nnet.train.config import ClassifierConfig
+from asrkit.nnet.layers.config import (
+    CnnConfig,
+    ElmanConfig,
+    FullyRecurrentConfig,
+    GruConfig,
+    LiGruConfig,
+    LstmConfig,
+    MlpConfig,
+    RecurrentConfig,
+)
+from asrkit.nnet.train.config import ClassifierConfig, RecurrentTrainingConfig
 
 Targets = Literal["tied", "mono", "labels"]
 HeldoutBy = Literal["speaker", "utterance"]
@@ -23,7 +32,7 @@ class DnnConfig:
     pipeline : PipelineConfig
         What is done to features; its splicing is the window that the network sees. With a stack to begin with, the
         stack's own is used.
-    training : ClassifierConfig
+    training : ClassifierConfig or RecurrentTrainingConfig
     targets : {'tied', 'mono', 'labels'}
         Classes: the pdfs of the alignment's tree, or (as in Hinton et al. 2012) the states of its monophones, for an
         acoustic model; or labels of utterances, for a classifier.
@@ -38,7 +47,7 @@ class DnnConfig:
     """
 
     pipeline: PipelineConfig = field(default_factory=lambda: PipelineConfig(splice_left=5, splice_right=5))
-    training: ClassifierConfig = field(default_factory=ClassifierConfig)
+    training: ClassifierConfig | RecurrentTrainingConfig = field(default_factory=ClassifierConfig)
     targets: Targets = "tied"
     heldout_share: float = 0.1
     heldout_by: HeldoutBy = "speaker"
@@ -67,6 +76,7 @@ class MlpStageConfig(DnnConfig):
         pretraining, Seide et al. 2011); 0: train all at once.
     """
 
+    training: ClassifierConfig = field(default_factory=ClassifierConfig)
     network: MlpConfig = field(default_factory=MlpConfig)
     layerwise_epochs: int = 0
 
@@ -82,4 +92,64 @@ class MlpStageConfig(DnnConfig):
 class CnnStageConfig(DnnConfig):
     """Configuration of `asrkit train-dnn cnn`; ``network`` is the shape of the convolutional network."""
 
+    training: ClassifierConfig = field(default_factory=ClassifierConfig)
     network: CnnConfig = field(default_factory=CnnConfig)
+
+
+@dataclass(frozen=True)
+class RecurrentStageConfig(DnnConfig):
+    """What the trainings of recurrent networks have in common.
+
+    ``pipeline.splice_right`` is how far a network of one direction looks ahead, and so its latency when it hears live
+    audio.
+    """
+
+    pipeline: PipelineConfig = field(default_factory=lambda: PipelineConfig(splice_left=2, splice_right=5))
+    training: RecurrentTrainingConfig = field(default_factory=RecurrentTrainingConfig)
+
+    network: RecurrentConfig | FullyRecurrentConfig = field(default_factory=LstmConfig)
+
+
+@dataclass(frozen=True)
+class RnnStageConfig(RecurrentStageConfig):
+    """Configuration of `asrkit train-dnn rnn`; ``network`` is the shape of the fully recurrent network."""
+
+    network: FullyRecurrentConfig = field(default_factory=FullyRecurrentConfig)
+
+
+@dataclass(frozen=True)
+class ElmanStageConfig(RecurrentStageConfig):
+    """Configuration of `asrkit train-dnn elman`; ``network`` is the shape of the network."""
+
+    network: ElmanConfig = field(default_factory=ElmanConfig)
+
+
+@dataclass(frozen=True)
+class LstmStageConfig(RecurrentStageConfig):
+    """Configuration of `asrkit train-dnn lstm`; ``network`` is the shape of the network."""
+
+    network: LstmConfig = field(default_factory=LstmConfig)
+
+
+@dataclass(frozen=True)
+class BlstmStageConfig(LstmStageConfig):
+    """Configuration of `asrkit train-dnn blstm`: the same in both directions."""
+
+    network: LstmConfig = field(default_factory=lambda: LstmConfig(bidirectional=True))
+
+
+@dataclass(frozen=True)
+class GruStageConfig(RecurrentStageConfig):
+    """Configuration of `asrkit train-dnn gru`; ``network`` is the shape of the network."""
+
+    network: GruConfig = field(default_factory=GruConfig)
+
+
+@dataclass(frozen=True)
+class LiGruStageConfig(RecurrentStageConfig):
+    """Configuration of `asrkit train-dnn ligru`; ``network`` is the shape of the network."""
+
+    network: LiGruConfig = field(default_factory=LiGruConfig)
+
+
+NetworkStageConfig = MlpStageConfig | CnnStageConfig | RecurrentStageConfig

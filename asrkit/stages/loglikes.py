@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from asrkit.core.errors import ConfigError, DataError
 from asrkit.features.pipeline import ModelInputs
 from asrkit.hmm.combination import CombinationConfig, mean_loglikes, mean_posteriors
-from asrkit.hmm.scorer import PdfScorer, PosteriorScorer
+from asrkit.hmm.scorer import PdfScorer, PosteriorScorer, begun, loglike_blocks, needs_whole
 
 BLOCK_FRAMES = 1024
 """Loglikes computed at once, so that an hour-long recording needs no hour-long matrix."""
@@ -27,9 +27,7 @@ class Loglikes:
     features: ModelInputs
 
     def __call__(self, utterance_id: str) -> Blocks:
-        features = self.features[utterance_id]
-        for start in range(0, len(features), BLOCK_FRAMES):
-            yield self.scorer.loglikes(features[start : start + BLOCK_FRAMES])
+        return loglike_blocks(self.scorer, self.features[utterance_id], BLOCK_FRAMES)
 
 
 def combined_loglikes(systems: Sequence[Loglikes], config: CombinationConfig) -> Callable[[str], Blocks]:
@@ -69,11 +67,14 @@ class _Combined:
                 where=utterance_id,
                 remedy="extract all features from the same audio, with the same frame shift and length",
             )
-        for start in range(0, lengths[0], BLOCK_FRAMES):
-            yield self._mean([value[start : start + BLOCK_FRAMES] for value in features])
-
-    def _mean(self, features: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         scorers = [system.scorer for system in self.systems]
+        whole = any(needs_whole(one) for one in scorers)
+        running = [one if needs_whole(one) else begun(one) for one in scorers]
+        size = max(lengths[0], 1) if whole else BLOCK_FRAMES
+        for start in range(0, lengths[0], size):
+            yield self._mean(running, [value[start : start + size] for value in features])
+
+    def _mean(self, scorers: Sequence[PdfScorer], features: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         if not self.of_posteriors:
             return mean_loglikes([one.loglikes(value) for one, value in zip(scorers, features)], self.shares)
         networks = [one for one in scorers if isinstance(one, PosteriorScorer)]

@@ -12,19 +12,24 @@ from numpy.typing import NDArray
 
 from asrkit.core.errors import ConfigError, ModelError
 from asrkit.core.files import read_json, write_json
+from asrkit.core.progress import Progress
 from asrkit.features.frontend import check_front_end, load_front_end
 from asrkit.features.pipeline import INPUTS_FILE, ModelInputs, PipelineConfig
 from asrkit.nnet.device import pick_device
 from asrkit.nnet.layers.mlp import Mlp
+from asrkit.nnet.layers.recurrent import SequenceNetwork
 from asrkit.nnet.network import Network, NetworkShape, load_layers
 from asrkit.nnet.normalisation import InputNormalisation
 from asrkit.nnet.stack import Stack, load_stack
 from asrkit.nnet.train.checkpoint import CheckpointStore
-from asrkit.nnet.train.classifier import EpochReport, train_classifier
+from asrkit.nnet.train.classifier import train_classifier
+from asrkit.nnet.train.epochs import EpochReport
 from asrkit.nnet.train.frames import Frames
 from asrkit.nnet.train.layerwise import grow_layers
 from asrkit.nnet.train.parallel import Group
-from asrkit.stages.dnn_config import CnnStageConfig, DnnConfig, MlpStageConfig
+from asrkit.nnet.train.recurrent import train_recurrent
+from asrkit.nnet.train.utterances import Utterances
+from asrkit.stages.dnn_config import CnnStageConfig, DnnConfig, MlpStageConfig, NetworkStageConfig, RecurrentStageConfig
 from asrkit.stages.record import RunOptions, StageReport, StageResult, run_stage
 
 T = TypeVar("T")
@@ -114,7 +119,7 @@ class Checkpoints:
 
 def train_network(
     frames: TrainingFrames,
-    config: MlpStageConfig | CnnStageConfig,
+    config: NetworkStageConfig,
     options: RunOptions,
     stack: Stack | None,
     checkpoints: Checkpoints,
@@ -136,7 +141,28 @@ def train_network(
         normalisation = stack.normalisation
     width = pipeline.splice_left + 1 + pipeline.splice_right
     shape = NetworkShape(config.network, normalisation.dim * width, width, len(counts))
-    device = pick_device(config.training.device)
+    weights = _class_weights(counts, config) if config.balance else None
+    common = (options.seed, checkpoints, options.progress, weights, group)
+    if isinstance(config, RecurrentStageConfig):
+        network, reports = _train_recurrent(frames, shape, normalisation, config, *common)
+    else:
+        network, reports = _train_frames(frames, shape, normalisation, config, stack, *common)
+    return TrainedNetwork(network, shape, normalisation, reports)
+
+
+def _train_frames(
+    frames: TrainingFrames,
+    shape: NetworkShape,
+    normalisation: InputNormalisation,
+    config: MlpStageConfig | CnnStageConfig,
+    stack: Stack | None,
+    seed: int,
+    checkpoints: Checkpoints,
+    progress: Progress,
+    weights: NDArray[np.float32] | None,
+    group: Group,
+) -> tuple[Network, tuple[EpochReport, ...]]:
+    pipeline, device = frames.pipeline, pick_device(config.training.device)
     training, heldout = (
         Frames(
             frames.features,
@@ -151,20 +177,48 @@ def train_network(
         )
         for keys in (frames.training, frames.heldout)
     )
-    weights = _class_weights(counts, config) if config.balance else None
     network: Network
     if isinstance(config, MlpStageConfig) and config.layerwise_epochs:
-        epochs, parts = config.layerwise_epochs, (options.seed, checkpoints, options.progress, weights, group)
+        epochs, parts = config.layerwise_epochs, (seed, checkpoints, progress, weights, group)
         network = grow_layers(shape, training, heldout, config.training, epochs, *parts)
     else:
-        network = shape.build(options.seed)
+        network = shape.build(seed)
     if stack is not None and isinstance(network, Mlp):
         load_layers(network, [(layer.weights, layer.bias) for layer in stack.layers])
-    store = checkpoints()
-    reports = train_classifier(
-        network, training, heldout, config.training, options.seed, store, options.progress, weights, group
+    last = (seed, checkpoints(), progress, weights, group)
+    return network, train_classifier(network, training, heldout, config.training, *last)
+
+
+def _train_recurrent(
+    frames: TrainingFrames,
+    shape: NetworkShape,
+    normalisation: InputNormalisation,
+    config: RecurrentStageConfig,
+    seed: int,
+    checkpoints: Checkpoints,
+    progress: Progress,
+    weights: NDArray[np.float32] | None,
+    group: Group,
+) -> tuple[Network, tuple[EpochReport, ...]]:
+    pipeline, device = frames.pipeline, pick_device(config.training.device)
+    training, heldout = (
+        Utterances(
+            frames.features,
+            keys,
+            normalisation,
+            pipeline.splice_left,
+            pipeline.splice_right,
+            frames.targets,
+            config.training.utterances,
+            device,
+            frames.num_frames,
+        )
+        for keys in (frames.training, frames.heldout)
     )
-    return TrainedNetwork(network, shape, normalisation, reports)
+    network = shape.build(seed)
+    assert isinstance(network, SequenceNetwork)
+    last = (seed, checkpoints(), progress, weights, group)
+    return network, train_recurrent(network, training, heldout, config.training, *last)
 
 
 def run_together(
@@ -214,7 +268,7 @@ def _class_weights(counts: NDArray[np.float64], config: DnnConfig) -> NDArray[np
     return (weights * smoothed.sum() / (weights * smoothed).sum()).astype(np.float32)
 
 
-def open_stack(init: Path, data_path: Path, config: MlpStageConfig | CnnStageConfig) -> Stack:
+def open_stack(init: Path, data_path: Path, config: NetworkStageConfig) -> Stack:
     """Open the stack to begin with; of one with more layers than the network, the lowest.
 
     Raises

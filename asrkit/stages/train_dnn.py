@@ -13,7 +13,7 @@ from asrkit.nnet.stack import Stack, stack_files
 from asrkit.nnet.train.parallel import join_group
 from asrkit.stages.acoustic import LANG_FILES, data_files, load_acoustic_model, model_files, save_model_folder
 from asrkit.stages.checkpoint import training_key
-from asrkit.stages.dnn_config import CnnStageConfig, DnnConfig, MlpStageConfig
+from asrkit.stages.dnn_config import DnnConfig, NetworkStageConfig
 from asrkit.stages.frame_targets import AlignedData, hold_out, open_targets
 from asrkit.stages.network_features import open_features
 from asrkit.stages.network_training import (
@@ -32,7 +32,7 @@ def train_dnn(
     data_path: Path,
     alignment: Path,
     out: Path,
-    config: MlpStageConfig | CnnStageConfig,
+    config: NetworkStageConfig,
     options: RunOptions,
     init: Path | None = None,
 ) -> StageReport | None:

@@ -15,7 +15,7 @@ from asrkit.nnet.stack import Stack, stack_files
 from asrkit.nnet.train.parallel import join_group
 from asrkit.stages.acoustic import data_files
 from asrkit.stages.checkpoint import training_key
-from asrkit.stages.dnn_config import CnnStageConfig, DnnConfig, MlpStageConfig
+from asrkit.stages.dnn_config import DnnConfig, NetworkStageConfig
 from asrkit.stages.label_targets import SOURCES, LabelledData, hold_out_labelled, label_file, open_labels
 from asrkit.stages.network_features import open_features
 from asrkit.stages.network_training import (
@@ -34,7 +34,7 @@ def train_labels(
     data_path: Path,
     source: str,
     out: Path,
-    config: MlpStageConfig | CnnStageConfig,
+    config: NetworkStageConfig,
     options: RunOptions,
     init: Path | None = None,
 ) -> StageReport | None:

@@ -105,3 +105,53 @@ class ClassifierConfig:
     def __post_init__(self) -> None:
         if self.threads < 1:
             raise ConfigError(f"threads is {self.threads}, expected 1 or more")
+
+
+@dataclass(frozen=True)
+class UtterancesConfig:
+    """How whole utterances are drawn.
+
+    Attributes
+    ----------
+    batch_frames : int
+        Frames of a step, at most; an utterance that is longer makes a step alone.
+    chunk_frames : int
+        Take a step after so many frames of each utterance of a minibatch: what the network remembers goes on, the
+        gradient goes no further back (truncated backpropagation through time); 0: after whole utterances.
+    """
+
+    batch_frames: int = 4000
+    chunk_frames: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("batch_frames", 1), ("chunk_frames", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} is {getattr(self, name)}, expected {least} or more")
+
+
+@dataclass(frozen=True)
+class RecurrentTrainingConfig:
+    """How a recurrent network is trained.
+
+    Attributes
+    ----------
+    optimiser : OptimiserConfig
+    newbob : NewbobConfig
+    utterances : UtterancesConfig
+    device : {'auto', 'cpu', 'cuda'}
+    threads : int
+        That a product is shared by on a CPU; another number may change its last bit.
+    precision : {'float32', 'tf32'}
+        Of products on a GPU; weights and sums are float32.
+    """
+
+    optimiser: OptimiserConfig = field(default_factory=lambda: OptimiserConfig("adam", clip=1.0))
+    newbob: NewbobConfig = field(default_factory=NewbobConfig)
+    utterances: UtterancesConfig = field(default_factory=UtterancesConfig)
+    device: Device = "auto"
+    threads: int = 2
+    precision: Literal["float32", "tf32"] = "float32"
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise ConfigError(f"threads is {self.threads}, expected 1 or more")

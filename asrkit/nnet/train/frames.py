@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +20,7 @@ from asrkit.core.errors import DataError
 from asrkit.core.streams import random_stream
 from asrkit.nnet.normalisation import InputNormalisation
 from asrkit.nnet.train.config import FramesConfig
+from asrkit.nnet.train.reading import checked_targets, normalised, read_ahead
 
 Keys = Sequence[str]
 
@@ -182,13 +182,7 @@ class Frames:
     def _read_ahead(
         self, pieces: Sequence[tuple[int, NDArray[np.int64]]], seed: int | None, epoch: int
     ) -> Iterator[Chunk]:
-        with ThreadPoolExecutor(1, thread_name_prefix="frames") as reader:
-            waiting = [reader.submit(self._read, *piece, seed, epoch) for piece in pieces[:1]]
-            for piece in pieces[1:]:
-                chunk = waiting.pop().result()
-                waiting.append(reader.submit(self._read, *piece, seed, epoch))
-                yield chunk
-            yield from (last.result() for last in waiting)
+        yield from read_ahead(lambda piece: self._read(*piece, seed, epoch), pieces)
 
     def _read(self, number: int, members: NDArray[np.int64], seed: int | None, epoch: int) -> Chunk:
         lengths = self._lengths[members]
@@ -200,11 +194,12 @@ class Frames:
         for member, length in zip(members.tolist(), lengths.tolist()):
             key = self.keys[member]
             own = rows[at : at + length + context]
-            own[self._left : self._left + length] = self._normalised(key, length)
+            own[self._left : self._left + length] = normalised(self._features[key], self._normalisation, key, length)
             own[: self._left], own[self._left + length :] = own[self._left], own[self._left + length - 1]
             starts[frame : frame + length] = np.arange(at, at + length)
             if targets is not None:
-                targets[frame : frame + length] = self._targets_of(key, length)
+                assert self._targets is not None
+                targets[frame : frame + length] = checked_targets(self._targets[key], key, length)
             at, frame = at + len(own), frame + length
         if seed is not None:
             order = random_stream(seed, "frame order", f"{epoch} {number}").permutation(len(starts))
@@ -216,21 +211,3 @@ class Frames:
             None if targets is None else torch.from_numpy(targets).to(self._device),
             self.width,
         )
-
-    def _normalised(self, key: str, length: int) -> NDArray[np.float32]:
-        features = self._features[key]
-        expected = (length, self._normalisation.dim)
-        if features.shape != expected:
-            raise DataError(
-                f"features of shape {features.shape}, expected {expected}", where=key, remedy="extract them again"
-            )
-        return self._normalisation.apply(features)
-
-    def _targets_of(self, key: str, length: int) -> NDArray[np.int32]:
-        assert self._targets is not None
-        targets = self._targets[key]
-        if targets.shape != (length,):
-            raise DataError(
-                f"{targets.shape} targets for {length} frames", where=key, remedy="align these very features"
-            )
-        return targets

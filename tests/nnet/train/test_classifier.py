@@ -16,8 +16,9 @@ from asrkit.nnet.network import Network, NetworkShape, to_arrays
 from asrkit.nnet.normalisation import InputNormalisation
 from asrkit.nnet.train import checkpoint
 from asrkit.nnet.train.checkpoint import CheckpointStore, Snapshot
-from asrkit.nnet.train.classifier import EpochReport, evaluate, train_classifier
+from asrkit.nnet.train.classifier import evaluate, train_classifier
 from asrkit.nnet.train.config import ClassifierConfig, FramesConfig, OptimiserConfig
+from asrkit.nnet.train.epochs import EpochReport
 from asrkit.nnet.train.frames import Frames
 from asrkit.nnet.train.newbob import NewbobConfig
 
