@@ -23,6 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "hmm": {"core", "lm", "lang"},
     "gmm": {"core", "lm", "lang", "hmm"},
     "score": {"core"},
+    "music": {"core"},
     "graph": {"core", "lm", "lang", "hmm"},
     "lattice": {"core", "lm", "lang", "hmm", "graph"},
     "decode": {"core", "lm", "lang", "hmm", "graph", "lattice"},
@@ -35,7 +36,7 @@ MAY_IMPORT["stages"] = {*MAY_IMPORT} - {"stages", "cli"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT}
 
 ONLY_IN_CLI = {"click", "tqdm"}
-HEAVY = ("torch", "numba", "librosa", "scipy", "soundfile", "kaldifst", "matplotlib", "joblib")
+HEAVY = ("torch", "numba", "librosa", "scipy", "soundfile", "kaldifst", "matplotlib", "joblib", "mido")
 
 
 def modules() -> list[Path]:

@@ -1,0 +1,60 @@
+"""Piano rolls, their notes, and the accuracy of predictions, against definitions spelled out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from asrkit.core.errors import DataError
+from asrkit.music.accuracy import NoteCounts, count_notes
+from asrkit.music.piano_roll import PianoRoll, roll_of_notes
+
+rolls = arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 6)), elements=st.integers(0, 1))
+
+
+def test_held_notes_by_hand() -> None:
+    notes = np.array([[1, 0, 0], [1, 0, 1], [0, 0, 1], [1, 0, 0]], np.uint8)
+    assert PianoRoll(notes, 60).held() == [(0, 2, 60), (1, 3, 62), (3, 4, 60)]
+
+
+@given(rolls)
+def test_a_roll_is_made_of_its_held_notes(notes: np.ndarray) -> None:
+    held = PianoRoll(notes, 40).held()
+    assert sum(end - start for start, end, _ in held) == notes.sum()
+    np.testing.assert_array_equal(roll_of_notes(held, len(notes), 40, notes.shape[1]), notes)
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [np.zeros(3, np.uint8), np.zeros((3, 0), np.uint8), np.full((2, 2), 2, np.uint8), np.zeros((2, 2)),
+     np.zeros((2, 120), np.uint8)],
+)  # fmt: skip
+def test_what_is_no_roll_is_refused(notes: np.ndarray) -> None:
+    with pytest.raises(DataError):
+        PianoRoll(notes, 21)
+
+
+def test_a_pitch_outside_the_keys_is_named() -> None:
+    with pytest.raises(DataError, match="pitch 109 at step 3"):
+        roll_of_notes([(3, 4, 109)], 5)
+
+
+@given(rolls, st.integers(0, 10**6))
+def test_expected_counts_are_those_of_drawn_predictions(notes: np.ndarray, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    drawn = (rng.random(notes.shape) < 0.5).astype(np.float64)
+    counts = count_notes(notes, drawn)
+    pairs = list(zip(notes.ravel(), drawn.ravel()))
+    assert counts == NoteCounts(pairs.count((1, 1)), pairs.count((0, 1)), pairs.count((1, 0)))
+
+
+def test_accuracy_is_of_sums_not_a_mean_of_steps() -> None:
+    notes = np.array([[1, 1, 1], [1, 0, 0]], np.uint8)
+    foretold = np.array([[1, 1, 1], [0, 0, 1]], np.float64)
+    halves = count_notes(notes[:1], foretold[:1]) + count_notes(notes[1:], foretold[1:])
+    assert halves == count_notes(notes, foretold)
+    assert halves.accuracy == 3 / 5
+    assert NoteCounts().accuracy == 1.0
