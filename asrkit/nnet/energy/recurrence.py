@@ -21,7 +21,7 @@ from torch import nn
 from torch.nn import functional
 
 from asrkit.nnet.draws import Draws
-from asrkit.nnet.energy.sequence_config import PredictionConfig, RecurrenceConfig
+from asrkit.nnet.energy.sequence_config import PredictionConfig, RecurrenceConfig, SequenceModelConfig
 
 State = tuple[torch.Tensor, ...]
 """What a recurrence remembers of B sequences: one tensor (B, U), of an LSTM two."""
@@ -93,6 +93,9 @@ class ConditionalModel(nn.Module, ABC):
 
     Attributes
     ----------
+    kind : str
+        As `asrkit train-music` names it.
+    config : dataclass
     num_visible, num_hidden, num_context : int
         V, H, and U of the outputs of the recurrence.
     weights : (V, H)
@@ -100,12 +103,17 @@ class ConditionalModel(nn.Module, ABC):
     hidden_bias : (H,)
     to_visible : (U, V)
     to_hidden : (U, H)
+    unit_means : (V,)
+        Of the visible units in the data that the model is trained on; no parameter, but the start of AIS.
 
     Notes
     -----
     Frames are float tensors of zeros and ones on the device of the parameters: (B, T, V) of B sequences, (N, V) of N
     steps whatever their sequences; ``before`` (N, U) are the outputs of the recurrence before these.
     """
+
+    kind: str
+    config: SequenceModelConfig
 
     def __init__(self, num_visible: int, num_hidden: int, num_context: int, draws: Draws) -> None:
         super().__init__()
@@ -119,6 +127,8 @@ class ConditionalModel(nn.Module, ABC):
         self.hidden_bias = nn.Parameter(torch.zeros(num_hidden))
         self.to_visible = small(num_context, num_visible)
         self.to_hidden = small(num_context, num_hidden)
+        self.unit_means: torch.Tensor
+        self.register_buffer("unit_means", torch.full((num_visible,), 0.5))
 
     def biases(self, before: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return b_t (N, V) and c_t (N, H)."""

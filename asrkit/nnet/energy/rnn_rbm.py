@@ -36,7 +36,7 @@ class RbmSteps(ConditionalModel):
     @torch.no_grad()
     def predict(self, v: torch.Tensor, before: torch.Tensor, config: PredictionConfig, draws: Draws) -> Prediction:
         b, c = self.biases(before)
-        found = estimate_partitions(self.weights, b, c, config, draws)
+        found = estimate_partitions(self.weights, b, c, self.unit_means, config, draws)
         log_likelihood = -free_energy(v, self.weights, b, c).double() - found.log_partition
         return Prediction(log_likelihood, found.variance, found.means)
 

@@ -95,13 +95,14 @@ class PredictionConfig:
         Of RBMs: runs of annealed importance sampling for each step's partition function, and inverse temperatures of
         each, evenly spaced.
     base_steps : int
-        Gibbs steps of each run whose mean is the model that annealing starts from; the first half is not counted.
+        Gibbs steps of each step's chain whose means enter the model that annealing starts from; the first half is not
+        counted.
     samples : int
         Of NADE: draws of each step, whose conditionals' mean is a unit's probability.
     """
 
     ais_runs: int = 10
-    ais_temperatures: int = 100
+    ais_temperatures: int = 200
     base_steps: int = 20
     samples: int = 10
 
@@ -140,7 +141,7 @@ class SequenceTrainingConfig:
     chunk_steps: int = 100
     watched_steps: int = 2000
     watch: PredictionConfig = field(
-        default_factory=lambda: PredictionConfig(ais_runs=5, ais_temperatures=50, base_steps=10)
+        default_factory=lambda: PredictionConfig(ais_runs=5, ais_temperatures=100, base_steps=20)
     )
     device: Device = "auto"
     threads: int = 2

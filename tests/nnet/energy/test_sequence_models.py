@@ -212,7 +212,9 @@ def test_partitions_of_rows_against_enumeration() -> None:
     model = new_model("rnn-rbm tanh", seed=3)
     b, c = model.biases(rows_of(model, frames(2, 6)).detach())
     config = PredictionConfig(ais_runs=200, ais_temperatures=100)
-    found = estimate_partitions(model.weights.detach(), b.detach(), c.detach(), config, Draws(1, "AIS"))
+    found = estimate_partitions(
+        model.weights.detach(), b.detach(), c.detach(), torch.full((V,), 0.3).double(), config, Draws(1, "AIS")
+    )
     for row in range(len(b)):
         rbm = Rbm("bernoulli", "bernoulli", model.weights.detach(), b[row].detach(), c[row].detach())
         exact = exact_log_partition(rbm)
