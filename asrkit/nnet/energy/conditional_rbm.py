@@ -1,10 +1,10 @@
 """RBMs of the same weights whose biases differ from row to row: Gibbs steps, and partition functions by AIS.
 
 Row n has the energy E(v, h) = -b_n·v - c_n·h - vᵀ W h; see :mod:`asrkit.nnet.energy.rbm` and, for annealed importance
-sampling, :mod:`asrkit.nnet.energy.partition`. Each row is annealed from a model without connections of its own: half way
-between the means of a short Gibbs chain, which may have stayed in one mode, and those of units in the data, which are
-wide. Of an RNN-RBM on folk tunes, whose steps had -3.80 nats by 1,000 temperatures, 100 from this start found -3.77, from
-the chain's means alone -3.11, from the data's -3.67.
+sampling, :mod:`asrkit.nnet.energy.partition`. Each row is annealed from a model without connections of its own: half
+way between the means of a short Gibbs chain, which may have stayed in one mode, and those of units in the data, which
+are wide. Of an RNN-RBM on folk tunes, whose steps had -3.80 nats by 1,000 temperatures, 100 from this start found
+-3.77, from the chain's means alone -3.11, from the data's -3.67.
 """
 
 from __future__ import annotations

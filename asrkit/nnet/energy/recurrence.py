@@ -24,7 +24,7 @@ from asrkit.nnet.draws import Draws
 from asrkit.nnet.energy.sequence_config import PredictionConfig, RecurrenceConfig, SequenceModelConfig
 
 State = tuple[torch.Tensor, ...]
-"""What a recurrence remembers of B sequences: one tensor (B, U), of an LSTM two."""
+"""What a recurrence remembers of B sequences: its outputs (B, U), which set the biases, and of an LSTM its cells."""
 
 PROJECTION_STD = 0.01
 """Standard deviation of the weights that begin between the parts of a model (Hinton 2012, section 8)."""

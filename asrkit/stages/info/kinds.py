@@ -31,6 +31,7 @@ from asrkit.stages.info.lattices import (
     lattice_index_facts,
 )
 from asrkit.stages.info.model import model_facts
+from asrkit.stages.info.music import music_facts
 from asrkit.stages.info.recognizer import is_package, recognizer_facts
 from asrkit.stages.info.records import RECORD, records_of
 from asrkit.stages.info.results import alignment_facts, decoding_facts
@@ -84,6 +85,7 @@ DIRECTORIES = (
     DirectoryKind(
         "classifier", "classifier of utterances", ("classifier.safetensors", "frontend.json"), classifier_facts
     ),
+    DirectoryKind("music", "model of music", ("music.safetensors",), music_facts),
     DirectoryKind("alignment", "alignments", ("ali.scp",), alignment_facts),
     DirectoryKind("data", "data directory", ("wav.scp", "utt2spk"), data_facts),
     DirectoryKind("lang", "lang directory", ("lang.json", "words.txt", "phones.txt"), lang_facts),

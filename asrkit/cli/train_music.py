@@ -1,0 +1,56 @@
+"""``asrkit train-music``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from asrkit.cli.options import stage_command
+from asrkit.stages.music_config import TrainRnnNadeConfig, TrainRnnRbmConfig, TrainRtrbmConfig
+from asrkit.stages.record import RunOptions, StageReport
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.group()
+def command() -> None:
+    """Train a model of music, which foretells the notes of the next step.
+
+    DATA is a published set of piano rolls (.mat), or a folder with folders train, valid and, if there are such pieces,
+    test of MIDI files. `asrkit sample-music` draws pieces from what is trained.
+    """
+
+
+@command.command("rnn-rbm")
+@stage_command(TrainRnnRbmConfig, jobs=False)
+@click.argument("data", type=_PATH)
+@click.argument("out", type=_PATH)
+def rnn_rbm(data: Path, out: Path, config: Any, options: RunOptions) -> StageReport:
+    """A restricted Boltzmann machine for each step, whose biases a recurrent network sets."""
+    from asrkit.stages.train_music import train_music
+
+    return train_music("rnn-rbm", data, out, config, options)
+
+
+@command.command()
+@stage_command(TrainRtrbmConfig, jobs=False)
+@click.argument("data", type=_PATH)
+@click.argument("out", type=_PATH)
+def rtrbm(data: Path, out: Path, config: Any, options: RunOptions) -> StageReport:
+    """A recurrent temporal RBM: the means of its hidden units set the biases of the next step."""
+    from asrkit.stages.train_music import train_music
+
+    return train_music("rtrbm", data, out, config, options)
+
+
+@command.command("rnn-nade")
+@stage_command(TrainRnnNadeConfig, jobs=False)
+@click.argument("data", type=_PATH)
+@click.argument("out", type=_PATH)
+def rnn_nade(data: Path, out: Path, config: Any, options: RunOptions) -> StageReport:
+    """A NADE for each step, whose biases a recurrent network sets: its likelihood is exact."""
+    from asrkit.stages.train_music import train_music
+
+    return train_music("rnn-nade", data, out, config, options)

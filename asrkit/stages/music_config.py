@@ -1,0 +1,122 @@
+"""Configuration of `asrkit train-music` and `asrkit sample-music`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from asrkit.core.errors import ConfigError
+from asrkit.music.midi import MidiConfig
+from asrkit.nnet.energy.config import CdConfig
+from asrkit.nnet.energy.sequence_config import (
+    PredictionConfig,
+    RnnNadeConfig,
+    RnnRbmConfig,
+    RtrbmConfig,
+    SequenceTrainingConfig,
+)
+from asrkit.nnet.train.config import Device
+
+
+@dataclass(frozen=True)
+class TrainMusicConfig:
+    """What all trainings on music have in common.
+
+    Attributes
+    ----------
+    midi : MidiConfig
+        How MIDI files are read; of ``.mat`` files the steps that the samples' MIDI files are to have.
+    training : SequenceTrainingConfig
+    prediction : PredictionConfig
+        How the finished model is scored.
+    scored_steps : int
+        Steps that are scored, evenly spaced; 0: all.
+    heldout_share : float
+        Where the set has no test pieces, the validation pieces are scored, and this share of the training pieces is
+        held out to find the end of training; 0: the validation pieces serve for both, and their figures flatter.
+    """
+
+    midi: MidiConfig = field(default_factory=MidiConfig)
+    training: SequenceTrainingConfig = field(default_factory=SequenceTrainingConfig)
+    prediction: PredictionConfig = field(default_factory=PredictionConfig)
+    scored_steps: int = 0
+    heldout_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.scored_steps < 0:
+            raise ConfigError(f"scored_steps is {self.scored_steps}, expected 0 or more")
+        if not 0 <= self.heldout_share < 1:
+            raise ConfigError(f"heldout_share is {self.heldout_share:g}, expected 0 to below 1")
+        if getattr(self, "pretraining_epochs", 0) < 0:
+            raise ConfigError("pretraining_epochs is below 0, expected 0 or more")
+
+
+def _pretraining() -> CdConfig:
+    return CdConfig(learning_rate=0.1)
+
+
+@dataclass(frozen=True)
+class TrainRnnRbmConfig(TrainMusicConfig):
+    """`asrkit train-music rnn-rbm`.
+
+    Attributes
+    ----------
+    model : RnnRbmConfig
+    pretraining_epochs : int
+        Of an RBM of single frames, with which the model begins; 0: none.
+    pretraining : CdConfig
+    """
+
+    model: RnnRbmConfig = field(default_factory=RnnRbmConfig)
+    pretraining_epochs: int = 3
+    pretraining: CdConfig = field(default_factory=_pretraining)
+
+
+@dataclass(frozen=True)
+class TrainRtrbmConfig(TrainMusicConfig):
+    """`asrkit train-music rtrbm`; see :class:`TrainRnnRbmConfig`."""
+
+    model: RtrbmConfig = field(default_factory=RtrbmConfig)
+    pretraining_epochs: int = 3
+    pretraining: CdConfig = field(default_factory=_pretraining)
+
+
+@dataclass(frozen=True)
+class TrainRnnNadeConfig(TrainMusicConfig):
+    """`asrkit train-music rnn-nade`."""
+
+    model: RnnNadeConfig = field(default_factory=RnnNadeConfig)
+
+
+@dataclass(frozen=True)
+class SampleMusicConfig:
+    """How pieces are drawn.
+
+    Attributes
+    ----------
+    num_samples : int
+        Pieces.
+    num_steps : int
+        Of each.
+    gibbs_steps : int
+        Of each step of a model of RBMs.
+    pictures : bool
+        Draw them too; needs matplotlib.
+    device : {'auto', 'cpu', 'cuda'}
+    """
+
+    num_samples: int = 4
+    num_steps: int = 200
+    gibbs_steps: int = 50
+    pictures: bool = True
+    device: Device = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("num_samples", "num_steps", "gibbs_steps"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}, expected 1 or more")
+        if self.num_samples > MAX_SAMPLES or self.num_steps > MAX_SAMPLE_STEPS:
+            raise ConfigError(f"more than {MAX_SAMPLES} samples or {MAX_SAMPLE_STEPS} steps")
+
+
+MAX_SAMPLES = 1000
+MAX_SAMPLE_STEPS = 100_000

@@ -1,0 +1,139 @@
+"""`asrkit train-music`: from piano rolls to a model that foretells the next step."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asrkit.core.errors import DataError
+from asrkit.core.files import write_json
+from asrkit.core.streams import random_stream
+from asrkit.music.accuracy import NoteCounts, count_notes
+from asrkit.music.music_set import MusicSet, Pieces, music_files, read_music
+from asrkit.music.piano_roll import LOWEST_PITCH, NUM_KEYS
+from asrkit.nnet.device import pick_device, torch_threads
+from asrkit.nnet.draws import Draws
+from asrkit.nnet.energy.recurrence import ConditionalModel
+from asrkit.nnet.energy.sequence_file import new_model, save_sequence_model
+from asrkit.nnet.energy.sequence_scores import score_sequences
+from asrkit.nnet.energy.sequence_training import SequenceTrainer, begin_with_means, pretrain_rbm
+from asrkit.nnet.train.checkpoint import CheckpointStore
+from asrkit.stages.checkpoint import training_key
+from asrkit.stages.music_config import TrainRnnNadeConfig, TrainRnnRbmConfig, TrainRtrbmConfig
+from asrkit.stages.record import RunOptions, StageReport, StageResult, check_apart, run_stage
+
+log = logging.getLogger("asrkit")
+
+MODEL_FILE = "music.safetensors"
+
+StageConfig = TrainRnnRbmConfig | TrainRtrbmConfig | TrainRnnNadeConfig
+
+
+def train_music(kind: str, data: Path, out: Path, config: StageConfig, options: RunOptions) -> StageReport:
+    """Train a model of piano rolls and score it on pieces that it was not trained on.
+
+    Parameters
+    ----------
+    kind : {'rnn-rbm', 'rtrbm', 'rnn-nade'}
+        Name of the subcommand.
+    data : Path
+        What :func:`~asrkit.music.music_set.read_music` reads.
+    out : Path
+        Directory of the model to be made: ``music.safetensors``, and ``history.json`` with a row an epoch. The
+        report's figures are nats a step and the expected frame-level accuracy of the set's test pieces, or where it
+        has none of its validation pieces.
+
+    Raises
+    ------
+    DataError, FormatError
+        The pieces are absent or damaged, or too few to hold one out.
+    ModelError
+        The training diverges.
+    """
+    check_apart(out, data)
+    inputs = music_files(data)
+    outputs = [out / MODEL_FILE, out / "history.json"]
+
+    def body() -> StageResult:
+        pieces = read_music(data, config.midi)
+        training, held_out, stopped_on = _split(pieces, config.heldout_share, options.seed, data)
+        store = CheckpointStore(
+            out / "checkpoint.safetensors",
+            training_key(config, options.seed, inputs),
+            config.training.checkpoint_secs,
+        )
+        with torch_threads(config.training.threads):
+            model, history = _train(kind, training, held_out, config, options, store)
+            figures = _score(model, pieces, config, options)
+        figures = {"scored_on": pieces.scored_split, "stopped_on": stopped_on, **figures, "epochs": len(history)}
+        meta = {
+            "lowest_pitch": LOWEST_PITCH,
+            "step_secs": pieces.step_secs,
+            "steps_per_beat": config.midi.steps_per_beat,
+            "training": {"seed": options.seed, **figures},
+        }
+        write_json(out / "history.json", history)
+        save_sequence_model(out / MODEL_FILE, model, meta)
+        store.clear()
+        return StageResult(figures)
+
+    return run_stage(f"train-music {kind}", out, inputs, config, outputs, options, body)
+
+
+def _split(pieces: MusicSet, share: float, seed: int, data: Path) -> tuple[Pieces, Pieces, str]:
+    """Return the pieces to train on, those by which training ends, and what these are."""
+    if pieces.test or not share:
+        return pieces.train, pieces.valid, "valid"
+    number = max(1, round(share * len(pieces.train)))
+    if number >= len(pieces.train):
+        raise DataError(
+            f"{len(pieces.train)} training pieces are too few to hold {number} out",
+            where=data,
+            remedy="--set heldout_share=0 to find the end of training by the validation pieces",
+        )
+    order = random_stream(seed, "held-out pieces").permutation(len(pieces.train))
+    chosen = set(order[:number].tolist())
+    kept = tuple(piece for one, piece in enumerate(pieces.train) if one not in chosen)
+    return kept, tuple(pieces.train[one] for one in sorted(chosen)), f"{number} training pieces"
+
+
+def _train(
+    kind: str, training: Pieces, held_out: Pieces, config: StageConfig, options: RunOptions, store: CheckpointStore
+) -> tuple[ConditionalModel, list[dict[str, Any]]]:
+    device = pick_device(config.training.device)
+    model = new_model(kind, NUM_KEYS, config.model, Draws(options.seed, "sequence model")).to(device)
+    trainer = SequenceTrainer(model, config.training, options.seed, store)
+    if not trainer.resume():
+        if isinstance(config, TrainRnnNadeConfig):
+            begin_with_means(model, training)
+        else:
+            epochs, cd = config.pretraining_epochs, config.pretraining
+            pretrain_rbm(model, training, epochs, cd, options.seed, options.progress)
+    trainer.train(training, held_out, options.progress)
+    return model, trainer.history
+
+
+def _score(model: ConditionalModel, pieces: MusicSet, config: StageConfig, options: RunOptions) -> dict[str, Any]:
+    counts = [NoteCounts()]
+
+    def listen(v: Any, probabilities: Any) -> None:
+        counts.append(count_notes(v.astype(np.uint8), probabilities))
+
+    draws = Draws(options.seed, "sequence score", device=model.weights.device)
+    score = score_sequences(
+        model, pieces.scored, config.prediction, draws, config.scored_steps, listen, options.progress
+    )
+    exact = isinstance(config, TrainRnnNadeConfig)
+    estimator = "exact" if exact else f"AIS, {config.prediction.ais_runs} runs a step"
+    figures: dict[str, Any] = {"log_likelihood": round(score.log_likelihood, 4), "estimator": estimator}
+    if not exact:
+        figures |= {"standard_error": round(score.error, 5), "expected_excess": round(score.excess, 4)}
+    figures |= {"least_log_likelihood": round(score.least, 2)}
+    return figures | {
+        "accuracy": round(sum(counts, NoteCounts()).accuracy, 5),
+        "scored_steps": score.num_steps,
+        "parameters": sum(value.numel() for value in model.parameters()),
+    }
