@@ -22,18 +22,23 @@ class PlateauConfig:
         What the rate is multiplied by.
     num_reductions : int
         How often; the next time that patience ends, so does training.
+    decay : float
+        What the rate is multiplied by after each epoch, whatever its loss; 1: it stays.
     """
 
     max_epochs: int = 200
     patience: int = 5
     factor: float = 0.3
     num_reductions: int = 2
+    decay: float = 1.0
 
     def __post_init__(self) -> None:
         if min(self.max_epochs, self.patience) < 1 or self.num_reductions < 0:
             raise ConfigError("max_epochs or patience is below 1, or num_reductions below 0")
         if not 0 < self.factor < 1:
             raise ConfigError(f"factor is {self.factor:g}, expected a number between 0 and 1")
+        if not 0 < self.decay <= 1:
+            raise ConfigError(f"decay is {self.decay:g}, expected more than 0, and 1 at most")
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ class Plateau:
     @property
     def rate_factor(self) -> float:
         """What the first learning rate is multiplied by in the coming epoch."""
-        return float(self.config.factor**self.reductions)
+        return float(self.config.factor**self.reductions * self.config.decay**self.epoch)
 
     def after(self, loss: float) -> Plateau:
         """Return the state after one more epoch, which ended with this held-out loss; one that is not finite is bad."""

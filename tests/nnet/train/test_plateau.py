@@ -40,7 +40,14 @@ def test_epochs_are_limited() -> None:
     assert [state.stopped for state in states] == [False, False, True]
 
 
-@pytest.mark.parametrize("values", [{"max_epochs": 0}, {"patience": 0}, {"factor": 1.0}, {"num_reductions": -1}])
+def test_the_rate_decays_with_epochs_too() -> None:
+    states = run([3.0, 4.0, 2.0], PlateauConfig(patience=1, factor=0.5, decay=0.8))
+    assert [state.rate_factor for state in states] == pytest.approx([0.8, 0.5 * 0.64, 0.5 * 0.512])
+
+
+@pytest.mark.parametrize(
+    "values", [{"decay": 1.1}, {"max_epochs": 0}, {"patience": 0}, {"factor": 1.0}, {"num_reductions": -1}]
+)
 def test_what_is_no_rule_is_refused(values: dict) -> None:
     with pytest.raises(ConfigError):
         PlateauConfig(**values)
