@@ -42,6 +42,10 @@ CNN = [
     *("--set", "network.channels=1", "--set", "network.maps=[6]", "--set", "network.pool=[1]"),
     *("--set", "network.bands=3", "--set", "network.time_frames=2", "--set", "network.mlp.units=16"),
 ]
+GRU = [
+    *(one.replace("training.frames.batch_size=32", "training.utterances.batch_frames=100") for one in SETTINGS),
+    *("--set", "network.layers=1", "--set", "network.units=16"),
+]
 
 
 def make_data(path: Path, speakers: tuple[str, ...], seed: int, utterances: int = 4) -> DataDir:
@@ -74,7 +78,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_data(root / "train", SPEAKERS[:4], 1)
     make_data(root / "test", SPEAKERS[4:], 2)
     make_data(root / "more", SPEAKERS[:4], 3)
-    for kind, settings in (("mlp", MLP), ("cnn", CNN)):
+    for kind, settings in (("mlp", MLP), ("cnn", CNN), ("gru", GRU)):
         done(train(root, kind, "word", root / kind, *settings))
     return root
 
@@ -92,7 +96,7 @@ def train(root: Path, kind: str, labels: object, out: Path, *arguments: object) 
     return invoke("train-dnn", kind, root / "train", labels, out, *arguments)
 
 
-@pytest.mark.parametrize("kind", ["mlp", "cnn"])
+@pytest.mark.parametrize("kind", ["mlp", "cnn", "gru"])
 def test_words_of_an_unheard_speaker_are_named(world: Path, tmp_path: Path, kind: str) -> None:
     result = done(invoke("classify", world / kind, world / "test", tmp_path, "--json"))
     figures = json.loads(result.stdout)["figures"]
