@@ -119,6 +119,7 @@ class SequenceTrainingConfig:
     Attributes
     ----------
     optimiser : OptimiserConfig
+        Along the mean gradient of the steps of a chunk; the step of ``sgd`` is ``learning_rate`` times ``batch_size``.
     plateau : PlateauConfig
     batch_size : int
         Sequences of a minibatch.
