@@ -79,13 +79,13 @@ class Prediction:
     variance : (N,) float64
         Of the estimate; 0 of a model that is tractable. Half of it is, to second order, by how much the expected
         estimate is too high: the partition function's is unbiased, its logarithm's too low.
-    probabilities : (N, V)
-        Of each unit to be 1, whatever the others are.
+    probabilities : (N, V) or None
+        Of each unit to be 1, whatever the others are; None where they were not asked for.
     """
 
     log_likelihood: torch.Tensor
     variance: torch.Tensor
-    probabilities: torch.Tensor
+    probabilities: torch.Tensor | None
 
 
 class ConditionalModel(nn.Module, ABC):
@@ -163,8 +163,10 @@ class ConditionalModel(nn.Module, ABC):
         """Return a mean over N frames whose gradient training follows."""
 
     @abstractmethod
-    def predict(self, v: torch.Tensor, before: torch.Tensor, config: PredictionConfig, draws: Draws) -> Prediction:
-        """Return what was foretold of N frames."""
+    def predict(
+        self, v: torch.Tensor, before: torch.Tensor, config: PredictionConfig, draws: Draws, by_unit: bool = True
+    ) -> Prediction:
+        """Return what was foretold of N frames, ``by_unit`` with the probabilities of units."""
 
     @abstractmethod
     def draw(self, before: torch.Tensor, last: torch.Tensor, num_steps: int, draws: Draws) -> torch.Tensor:

@@ -45,9 +45,13 @@ class RnnNade(RecurrentModel):
         return -self.log_likelihood(v, before).mean()
 
     @torch.no_grad()
-    def predict(self, v: torch.Tensor, before: torch.Tensor, config: PredictionConfig, draws: Draws) -> Prediction:
+    def predict(
+        self, v: torch.Tensor, before: torch.Tensor, config: PredictionConfig, draws: Draws, by_unit: bool = True
+    ) -> Prediction:
         b, c = self.biases(before)
         found = self.log_likelihood(v, before).double()
+        if not by_unit:
+            return Prediction(found, torch.zeros_like(found), None)
         wide = [one.repeat_interleave(config.samples, dim=0) for one in (b, c)]
         _, conditionals = draw_nade(self.weights, self.output_weights, wide[0], wide[1], draws)
         means = conditionals.view(len(v), config.samples, -1).mean(dim=1)

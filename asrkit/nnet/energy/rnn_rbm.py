@@ -34,7 +34,9 @@ class RbmSteps(ConditionalModel):
         return (free_energy(v, self.weights, b, c) - free_energy(ends, self.weights, b, c)).mean()
 
     @torch.no_grad()
-    def predict(self, v: torch.Tensor, before: torch.Tensor, config: PredictionConfig, draws: Draws) -> Prediction:
+    def predict(
+        self, v: torch.Tensor, before: torch.Tensor, config: PredictionConfig, draws: Draws, by_unit: bool = True
+    ) -> Prediction:
         b, c = self.biases(before)
         found = estimate_partitions(self.weights, b, c, self.unit_means, config, draws)
         log_likelihood = -free_energy(v, self.weights, b, c).double() - found.log_partition

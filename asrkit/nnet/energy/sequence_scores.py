@@ -74,9 +74,9 @@ def score_sequences(
     found: list[Prediction] = []
     rows = _rows(model, sequences, every, draws.device)
     for v, before in progress(rows, total=-(-total // (every * _ROWS)), label="foretelling"):
-        prediction = model.predict(v, before, config, draws)
-        found.append(Prediction(prediction.log_likelihood.cpu(), prediction.variance.cpu(), torch.empty(0)))
-        if listener is not None:
+        prediction = model.predict(v, before, config, draws, listener is not None)
+        found.append(Prediction(prediction.log_likelihood.cpu(), prediction.variance.cpu(), None))
+        if listener is not None and prediction.probabilities is not None:
             listener(v.cpu().numpy(), prediction.probabilities.cpu().numpy())
     log_likelihood = torch.cat([one.log_likelihood for one in found])
     variance = torch.cat([one.variance for one in found])
