@@ -43,8 +43,9 @@ def train_music(kind: str, data: Path, out: Path, config: StageConfig, options: 
         What :func:`~asrkit.music.music_set.read_music` reads.
     out : Path
         Directory of the model to be made: ``music.safetensors``, and ``history.json`` with a row an epoch. The
-        report's figures are nats a step and the expected frame-level accuracy of the set's test pieces, or where it
-        has none of its validation pieces.
+        report's figures are nats a step and the frame-level accuracy of the set's test pieces, or where it has none of
+        its validation pieces: that expected of notes drawn by their probabilities, and that of the notes that are more
+        likely than not.
 
     Raises
     ------
@@ -117,10 +118,12 @@ def _train(
 
 
 def _score(model: ConditionalModel, pieces: MusicSet, config: StageConfig, options: RunOptions) -> dict[str, Any]:
-    counts = [NoteCounts()]
+    drawn, likely = [NoteCounts()], [NoteCounts()]
 
     def listen(v: Any, probabilities: Any) -> None:
-        counts.append(count_notes(v.astype(np.uint8), probabilities))
+        notes = v.astype(np.uint8)
+        drawn.append(count_notes(notes, probabilities))
+        likely.append(count_notes(notes, (probabilities >= 0.5).astype(np.float64)))
 
     draws = Draws(options.seed, "sequence score", device=model.weights.device)
     score = score_sequences(
@@ -133,7 +136,8 @@ def _score(model: ConditionalModel, pieces: MusicSet, config: StageConfig, optio
         figures |= {"standard_error": round(score.error, 5), "expected_excess": round(score.excess, 4)}
     figures |= {"least_log_likelihood": round(score.least, 2)}
     return figures | {
-        "accuracy": round(sum(counts, NoteCounts()).accuracy, 5),
+        "accuracy": round(sum(drawn, NoteCounts()).accuracy, 5),
+        "accuracy_of_likely_notes": round(sum(likely, NoteCounts()).accuracy, 5),
         "scored_steps": score.num_steps,
         "parameters": sum(value.numel() for value in model.parameters()),
     }
