@@ -29,7 +29,7 @@ class TrainMusicConfig:
     prediction : PredictionConfig
         How the finished model is scored.
     scored_steps : int
-        Steps that are scored, evenly spaced; 0: all.
+        Steps that are scored, drawn at random; 0: all.
     heldout_share : float
         Where the set has no test pieces, the validation pieces are scored, and this share of the training pieces is
         held out to find the end of training; 0: the validation pieces serve for both, and their figures flatter.

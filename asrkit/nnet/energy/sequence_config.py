@@ -126,7 +126,7 @@ class SequenceTrainingConfig:
     chunk_steps : int
         Steps between two updates: the gradient does not go back beyond a chunk, the recurrence's state goes on.
     watched_steps : int
-        Held-out steps, evenly spaced, by which the end of training is found; 0: all of them.
+        Held-out steps, drawn at random once, by which the end of training is found; 0: all of them.
     watch : PredictionConfig
         How they are foretold. With few runs and temperatures the likelihoods of RBMs come out too high, the more so the
         sharper the model has become: of an RNN-RBM of Nottingham after 12 epochs 5 runs of 100 temperatures found
