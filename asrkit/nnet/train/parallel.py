@@ -6,6 +6,7 @@ alone writes.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import os
 from collections.abc import Iterable
@@ -100,4 +101,7 @@ def join_group(on_gpu: bool) -> Group:
             )
         torch.cuda.set_device(local)
     distributed.init_process_group("nccl" if on_gpu else "gloo")
+    atexit.register(
+        distributed.destroy_process_group
+    )  # its threads, left alone, sometimes abort the process at its end
     return Group(distributed.get_rank(), distributed.get_world_size())
