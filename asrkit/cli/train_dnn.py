@@ -94,7 +94,7 @@ def mlp(
     options: RunOptions,
 ) -> StageReport | None:
     """A perceptron over a window of frames: the features of DATA and the pdfs of ALIGNMENT make the model OUT."""
-    return _train_seeds("mlp", data, alignment, out, config, options, realign, seeds, init)
+    return _train("mlp", data, alignment, out, config, options, realign, seeds, init)
 
 
 @command.command()
@@ -110,7 +110,7 @@ def cnn(
     data: Path, alignment: Path, out: Path, realign: int, seeds: int, config: Any, options: RunOptions
 ) -> StageReport | None:
     """Convolutions over time and frequency, for filterbank features: DATA and ALIGNMENT make the model OUT."""
-    return _train_seeds("cnn", data, alignment, out, config, options, realign, seeds)
+    return _train("cnn", data, alignment, out, config, options, realign, seeds)
 
 
 def _recurrent(name: str, config_class: type[RecurrentStageConfig], summary: str) -> None:
@@ -119,7 +119,7 @@ def _recurrent(name: str, config_class: type[RecurrentStageConfig], summary: str
     def run(
         data: Path, alignment: Path, out: Path, realign: int, seeds: int, config: Any, options: RunOptions
     ) -> StageReport | None:
-        return _train_seeds(name, data, alignment, out, config, options, realign, seeds)
+        return _train(name, data, alignment, out, config, options, realign, seeds)
 
     run.__doc__ = f"{summary}: DATA and ALIGNMENT make the model OUT."
     parts = [
@@ -181,7 +181,7 @@ def lfmmi(data: Path, lang: Path, previous: Path, out: Path, config: Any, option
     return train_lfmmi(data, lang, previous, out, config, options)
 
 
-def _train_seeds(
+def _train(
     kind: str,
     data: Path,
     alignment: Path,
@@ -192,34 +192,23 @@ def _train_seeds(
     count: int,
     init: Path | None = None,
 ) -> StageReport | None:
-    from asrkit.stages.seeds import train_seeds
-
-    def train(made: Path, options: RunOptions) -> StageReport | None:
-        return _train(kind, data, alignment, made, config, options, rounds, init)
-
-    return train(out, options) if count == 1 else train_seeds(train, f"train-dnn {kind}", out, count, options)
-
-
-def _train(
-    kind: str,
-    data: Path,
-    alignment: Path,
-    out: Path,
-    config: Any,
-    options: RunOptions,
-    rounds: int,
-    init: Path | None = None,
-) -> StageReport | None:
+    """Train from ``count`` seeds, each time with ``rounds`` of aligning anew."""
     from asrkit.stages.realign import train_realigned
+    from asrkit.stages.seeds import train_seeds
     from asrkit.stages.train_dnn import train_dnn
     from asrkit.stages.train_labels import train_labels
 
-    if config.targets == "labels":
-        if rounds:
-            raise ConfigError("labels are not aligned", remedy="leave out --realign")
-        return train_labels(kind, data, str(alignment), out, config, options, init)
+    labels = config.targets == "labels"
+    if labels and rounds:
+        raise ConfigError("labels are not aligned", remedy="leave out --realign")
 
-    def train(aligned: Path, made: Path) -> StageReport | None:
-        return train_dnn(kind, data, aligned, made, config, options, init)
+    def train(made: Path, options: RunOptions) -> StageReport | None:
+        if labels:
+            return train_labels(kind, data, str(alignment), made, config, options, init)
 
-    return train_realigned(train, data, alignment, out, rounds, options)
+        def once(aligned: Path, model: Path) -> StageReport | None:
+            return train_dnn(kind, data, aligned, model, config, options, init)
+
+        return train_realigned(once, data, alignment, made, rounds, options)
+
+    return train(out, options) if count == 1 else train_seeds(train, f"train-dnn {kind}", out, count, options)

@@ -23,6 +23,7 @@ from asrkit.nnet.normalisation import InputNormalisation
 from asrkit.nnet.stack import Stack, load_stack
 from asrkit.nnet.train.checkpoint import CheckpointStore
 from asrkit.nnet.train.classifier import train_classifier
+from asrkit.nnet.train.config import Device
 from asrkit.nnet.train.epochs import EpochReport
 from asrkit.nnet.train.frames import Frames
 from asrkit.nnet.train.layerwise import grow_layers
@@ -162,21 +163,7 @@ def _train_frames(
     weights: NDArray[np.float32] | None,
     group: Group,
 ) -> tuple[Network, tuple[EpochReport, ...]]:
-    pipeline, device = frames.pipeline, pick_device(config.training.device)
-    training, heldout = (
-        Frames(
-            frames.features,
-            keys,
-            normalisation,
-            pipeline.splice_left,
-            pipeline.splice_right,
-            frames.targets,
-            config.training.frames,
-            device,
-            frames.num_frames,
-        )
-        for keys in (frames.training, frames.heldout)
-    )
+    training, heldout = _both_parts(Frames, frames, normalisation, config.training.frames, config.training.device)
     network: Network
     if isinstance(config, MlpStageConfig) and config.layerwise_epochs:
         epochs, parts = config.layerwise_epochs, (seed, checkpoints, progress, weights, group)
@@ -200,25 +187,35 @@ def _train_recurrent(
     weights: NDArray[np.float32] | None,
     group: Group,
 ) -> tuple[Network, tuple[EpochReport, ...]]:
-    pipeline, device = frames.pipeline, pick_device(config.training.device)
+    training, heldout = _both_parts(
+        Utterances, frames, normalisation, config.training.utterances, config.training.device
+    )
+    network = shape.build(seed)
+    assert isinstance(network, SequenceNetwork)
+    last = (seed, checkpoints(), progress, weights, group)
+    return network, train_recurrent(network, training, heldout, config.training, *last)
+
+
+def _both_parts(
+    make: Callable[..., T], frames: TrainingFrames, normalisation: InputNormalisation, config: Any, device: Device
+) -> tuple[T, T]:
+    """Return what is trained on and what is held out, as ``make`` (Frames or Utterances) has them."""
+    pipeline = frames.pipeline
     training, heldout = (
-        Utterances(
+        make(
             frames.features,
             keys,
             normalisation,
             pipeline.splice_left,
             pipeline.splice_right,
             frames.targets,
-            config.training.utterances,
-            device,
+            config,
+            pick_device(device),
             frames.num_frames,
         )
         for keys in (frames.training, frames.heldout)
     )
-    network = shape.build(seed)
-    assert isinstance(network, SequenceNetwork)
-    last = (seed, checkpoints(), progress, weights, group)
-    return network, train_recurrent(network, training, heldout, config.training, *last)
+    return training, heldout
 
 
 def run_together(
