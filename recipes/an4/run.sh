@@ -76,32 +76,17 @@ if runs 7 "speaker-adaptive training"; then
   evaluate sat
 fi
 
-# Decode with a network that sees what the speaker-adaptive model does, adapted to the speakers as its decoding was. The
-# pdfs are that model's, so its graphs serve; test is decoded with what dev chose.
-evaluate_network() {
-  local model=$1 name part
-  for name in "${names[@]}"; do
-    for part in "${parts[@]:1}"; do
-      asrkit write-inputs "$data/$part" "$exp/sat" "$data/${part}_sat_$name" \
-        --transforms "$exp/sat/decode_${part}_$name" --num-jobs "$num_jobs"
-    done
-    asrkit decode "$exp/sat/graph_$name" "$exp/$model" "$data/dev_sat_$name" "$exp/$model/decode_dev_$name" \
-      --config "$recipe/conf/decode_network.toml" --num-jobs "$num_jobs"
-    asrkit score "$data/dev" "$exp/$model/decode_dev_$name"
-    if [ -d "$data/test" ]; then
-      asrkit decode "$exp/sat/graph_$name" "$exp/$model" "$data/test_sat_$name" "$exp/$model/decode_test_$name" \
-        --from "$exp/$model/decode_dev_$name/best.json" --num-jobs "$num_jobs"
-      asrkit score "$data/test" "$exp/$model/decode_test_$name/hyp.txt"
-    fi
-  done
-}
+dev=dev test=
+if [ -d "$data/test" ]; then test=test; fi
+. "$recipe/../networks.sh"
 
 if runs 8 "networks"; then
   # Transforms and alignments by the finished model, in two passes as those of dev.
   asrkit align "$data/train" "$exp/sat" "$exp/sat_ali" --num-jobs "$num_jobs"
   asrkit write-inputs "$data/train" "$exp/sat" "$data/train_sat" --transforms "$exp/sat_ali" --num-jobs "$num_jobs"
   asrkit pretrain dbn "$data/train_sat" "$exp/dbn" --config "$recipe/conf/dbn.toml" --seed "$seed"
-  asrkit train-dnn mlp "$data/train_sat" "$exp/sat_ali" "$exp/dbn_dnn" --init "$exp/dbn" --seed "$seed"
+  asrkit train-dnn mlp "$data/train_sat" "$exp/sat_ali" "$exp/dbn_dnn" --init "$exp/dbn" --set network.layers=6 \
+    --seed "$seed"
   asrkit train-dnn mlp "$data/train_sat" "$exp/sat_ali" "$exp/dnn" --config "$recipe/conf/dnn.toml" --seed "$seed"
   for model in dbn_dnn dnn; do evaluate_network "$model"; done
 fi
