@@ -21,7 +21,8 @@ _PATH = click.Path(path_type=Path)
 def command(model: Path, out: Path, config: Any, options: RunOptions) -> StageReport:
     """Draw pieces from a model of music, as MIDI files and a picture.
 
-    MODEL is what `asrkit train-music` made. OUT gets sample-0001.mid, ... and samples.png.
+    MODEL is what `asrkit train-music` made. OUT gets sample-0001.mid, ... and samples.png; from a model of features,
+    samples.ark and the picture.
     """
     from asrkit.stages.sample_music import sample_music
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,27 @@ from asrkit.stages.record import RunOptions, StageReport
 
 _PATH = click.Path(path_type=Path)
 
+_data = click.option(
+    "--data",
+    "data_kind",
+    type=click.Choice(["rolls", "feats"]),
+    help="What DATA holds: piano rolls, or features (a data directory).  [default: rolls]",
+)
+
+
+def _as_config(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn --data into ``--set``, so that the last word is said in one place."""
+
+    @functools.wraps(function)
+    def run(**arguments: Any) -> Any:
+        kind = arguments.pop("data_kind")
+        if kind is not None:
+            visible = ("model.visible=gaussian",) if kind == "feats" else ()
+            arguments["overrides"] = (*arguments["overrides"], f"data={kind}", *visible)
+        return function(**arguments)
+
+    return run
+
 
 @click.group()
 def command() -> None:
@@ -20,29 +43,32 @@ def command() -> None:
 
     DATA is a published set of piano rolls (.mat), or a folder with folders train, valid and, if there are such pieces,
     test of MIDI files. `asrkit sample-music` draws pieces from what is trained.
+
+    With --data feats it is a data directory with features of speech, and a model with Gaussian units foretells the next
+    frame.
     """
 
 
 @command.command("rnn-rbm")
+@_as_config
 @stage_command(TrainRnnRbmConfig, jobs=False)
 @click.argument("data", type=_PATH)
 @click.argument("out", type=_PATH)
+@_data
 def rnn_rbm(data: Path, out: Path, config: Any, options: RunOptions) -> StageReport:
     """A restricted Boltzmann machine for each step, whose biases a recurrent network sets."""
-    from asrkit.stages.train_music import train_music
-
-    return train_music("rnn-rbm", data, out, config, options)
+    return _train("rnn-rbm", data, out, config, options)
 
 
 @command.command()
+@_as_config
 @stage_command(TrainRtrbmConfig, jobs=False)
 @click.argument("data", type=_PATH)
 @click.argument("out", type=_PATH)
+@_data
 def rtrbm(data: Path, out: Path, config: Any, options: RunOptions) -> StageReport:
     """A recurrent temporal RBM: the means of its hidden units set the biases of the next step."""
-    from asrkit.stages.train_music import train_music
-
-    return train_music("rtrbm", data, out, config, options)
+    return _train("rtrbm", data, out, config, options)
 
 
 @command.command("rnn-nade")
@@ -54,3 +80,10 @@ def rnn_nade(data: Path, out: Path, config: Any, options: RunOptions) -> StageRe
     from asrkit.stages.train_music import train_music
 
     return train_music("rnn-nade", data, out, config, options)
+
+
+def _train(kind: str, data: Path, out: Path, config: Any, options: RunOptions) -> StageReport:
+    from asrkit.stages.train_feature_sequences import train_feature_sequences
+    from asrkit.stages.train_music import train_music
+
+    return (train_feature_sequences if config.data == "feats" else train_music)(kind, data, out, config, options)

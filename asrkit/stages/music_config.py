@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from asrkit.core.errors import ConfigError
+from asrkit.features.pipeline import PipelineConfig
 from asrkit.music.midi import MidiConfig
 from asrkit.nnet.energy.config import CdConfig
 from asrkit.nnet.energy.sequence_config import (
@@ -19,10 +21,14 @@ from asrkit.nnet.train.config import Device
 
 @dataclass(frozen=True)
 class TrainMusicConfig:
-    """What all trainings on music have in common.
+    """What all trainings of models of sequences have in common.
 
     Attributes
     ----------
+    data : {'rolls', 'feats'}
+        Piano rolls, or the features of a data directory.
+    pipeline : PipelineConfig
+        What is done to features before they are normalised to zero mean and unit variance.
     midi : MidiConfig
         How MIDI files are read; of ``.mat`` files the steps that the samples' MIDI files are to have.
     training : SequenceTrainingConfig
@@ -31,10 +37,13 @@ class TrainMusicConfig:
     scored_steps : int
         Steps that are scored, drawn at random; 0: all.
     heldout_share : float
+        Of features: share of the utterances, by speaker, that decide when training ends, and of those that are scored.
         Where the set has no test pieces, the validation pieces are scored, and this share of the training pieces is
         held out to find the end of training; 0: the validation pieces serve for both, and their figures flatter.
     """
 
+    data: Literal["rolls", "feats"] = "rolls"
+    pipeline: PipelineConfig = field(default_factory=lambda: PipelineConfig(delta_order=0))
     midi: MidiConfig = field(default_factory=MidiConfig)
     training: SequenceTrainingConfig = field(default_factory=SequenceTrainingConfig)
     prediction: PredictionConfig = field(default_factory=PredictionConfig)
@@ -48,10 +57,19 @@ class TrainMusicConfig:
             raise ConfigError(f"heldout_share is {self.heldout_share:g}, expected 0 to below 1")
         if getattr(self, "pretraining_epochs", 0) < 0:
             raise ConfigError("pretraining_epochs is below 0, expected 0 or more")
+        if self.data == "feats" and not self.heldout_share:
+            raise ConfigError("heldout_share is 0, expected some utterances that are not trained on")
 
 
 def _pretraining() -> CdConfig:
     return CdConfig(learning_rate=0.1)
+
+
+def _check_visible(data: str, visible: str) -> None:
+    if data == "rolls" and visible != "bernoulli":
+        raise ConfigError("model.visible is 'gaussian', and piano rolls are binary", remedy="leave it out")
+    if data == "feats" and visible != "gaussian":
+        raise ConfigError("model.visible is 'bernoulli', and features are real numbers", remedy="use --data feats")
 
 
 @dataclass(frozen=True)
@@ -70,6 +88,10 @@ class TrainRnnRbmConfig(TrainMusicConfig):
     pretraining_epochs: int = 3
     pretraining: CdConfig = field(default_factory=_pretraining)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_visible(self.data, self.model.visible)
+
 
 @dataclass(frozen=True)
 class TrainRtrbmConfig(TrainMusicConfig):
@@ -79,12 +101,21 @@ class TrainRtrbmConfig(TrainMusicConfig):
     pretraining_epochs: int = 3
     pretraining: CdConfig = field(default_factory=_pretraining)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_visible(self.data, self.model.visible)
+
 
 @dataclass(frozen=True)
 class TrainRnnNadeConfig(TrainMusicConfig):
     """`asrkit train-music rnn-nade`."""
 
     model: RnnNadeConfig = field(default_factory=RnnNadeConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.data == "feats":
+            raise ConfigError("a NADE is a model of binary frames, not of features", remedy="take rnn-rbm or rtrbm")
 
 
 @dataclass(frozen=True)

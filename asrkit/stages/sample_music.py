@@ -1,10 +1,16 @@
-"""`asrkit sample-music`: pieces drawn from a model of piano rolls, as MIDI files and as a picture."""
+"""`asrkit sample-music`: sequences drawn from a model, as MIDI files or features, and as a picture."""
 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from asrkit.core.archives import ArchiveWriter
 from asrkit.core.errors import ConfigError, ModelError
 from asrkit.music.midi import MidiConfig, write_midi
 from asrkit.music.piano_roll import PianoRoll
@@ -15,6 +21,8 @@ from asrkit.nnet.energy.sequence_file import load_sequence_model
 from asrkit.nnet.energy.sequence_sampling import draw_sequences
 from asrkit.stages.music_config import SampleMusicConfig
 from asrkit.stages.record import RunOptions, StageReport, StageResult, check_apart, run_stage
+from asrkit.stages.sample import draw_picture
+from asrkit.stages.train_feature_sequences import FEATURES_MODEL_FILE
 from asrkit.stages.train_music import MODEL_FILE
 
 PICTURE = "samples.png"
@@ -31,7 +39,8 @@ def sample_music(model_path: Path, out: Path, config: SampleMusicConfig, options
     model_path : Path
         What `asrkit train-music` made.
     out : Path
-        Directory to be made: ``sample-0001.mid``, ... and ``samples.png``.
+        Directory to be made: ``sample-0001.mid``, ..., or of a model of features ``samples.ark`` with matrices (frames,
+        dimension), not normalised; and ``samples.png``.
 
     Raises
     ------
@@ -43,19 +52,15 @@ def sample_music(model_path: Path, out: Path, config: SampleMusicConfig, options
     check_apart(out, model_path)
     if config.pictures and importlib.util.find_spec("matplotlib") is None:
         raise ConfigError(
-            "pictures need matplotlib", remedy="pip install 'asrkit[report]', or --set pictures=false for MIDI alone"
+            "pictures need matplotlib", remedy="pip install 'asrkit[report]', or --set pictures=false for files alone"
         )
-    source = model_path / MODEL_FILE
-    names = [f"sample-{number:04d}.mid" for number in range(1, config.num_samples + 1)]
-    outputs = [out / name for name in names] + [out / PICTURE] * config.pictures
+    of_features = (model_path / FEATURES_MODEL_FILE).is_file()
+    source = model_path / (FEATURES_MODEL_FILE if of_features else MODEL_FILE)
+    names = [] if of_features else [f"sample-{number:04d}.mid" for number in range(1, config.num_samples + 1)]
+    names += ["samples.ark", "samples.scp"] * of_features + [PICTURE] * config.pictures
 
     def body() -> StageResult:
         model, meta = load_sequence_model(source)
-        try:
-            midi = MidiConfig(int(meta["steps_per_beat"]))
-            pitch, step_secs = int(meta["lowest_pitch"]), float(meta["step_secs"])
-        except (KeyError, TypeError, ValueError):
-            raise ModelError("a model of sequences, but not of music", where=source) from None
         device = pick_device(config.device)
         drawn = draw_sequences(
             model.to(device),
@@ -65,18 +70,44 @@ def sample_music(model_path: Path, out: Path, config: SampleMusicConfig, options
             Draws(options.seed, "music", device=device),
             options.progress,
         )
-        rolls = [PianoRoll(notes, pitch, step_secs) for notes in drawn]
-        for name, roll in zip(names, rolls):
-            write_midi(out / name, roll, midi)
-        if config.pictures:
-            draw_rolls(rolls[:DRAWN], out / PICTURE)
-        return StageResult(
-            {
-                "samples": config.num_samples,
-                "steps": config.num_steps,
-                "notes": sum(len(roll.held()) for roll in rolls),
-                "sounding_keys": round(float(drawn.sum(axis=2).mean()), 3),
-            }
-        )
+        counts = {"samples": config.num_samples, "steps": config.num_steps}
+        if of_features:
+            return StageResult(counts | _write_features(source, drawn, meta, out, config))
+        return StageResult(counts | _write_music(source, drawn, meta, out, config))
 
-    return run_stage("sample-music", out, [source], config, outputs, options, body)
+    return run_stage("sample-music", out, [source], config, [out / name for name in names], options, body)
+
+
+def _write_music(
+    source: Path, drawn: NDArray[Any], meta: Mapping[str, Any], out: Path, config: SampleMusicConfig
+) -> dict[str, Any]:
+    try:
+        midi = MidiConfig(int(meta["steps_per_beat"]))
+        pitch, step_secs = int(meta["lowest_pitch"]), float(meta["step_secs"])
+    except (KeyError, TypeError, ValueError):
+        raise ModelError("a model of sequences, but not of music", where=source) from None
+    rolls = [PianoRoll(notes, pitch, step_secs) for notes in drawn]
+    for number, roll in enumerate(rolls, 1):
+        write_midi(out / f"sample-{number:04d}.mid", roll, midi)
+    if config.pictures:
+        draw_rolls(rolls[:DRAWN], out / PICTURE)
+    return {
+        "notes": sum(len(roll.held()) for roll in rolls),
+        "sounding_keys": round(float(drawn.sum(axis=2).mean()), 3),
+    }
+
+
+def _write_features(
+    source: Path, drawn: NDArray[Any], meta: Mapping[str, Any], out: Path, config: SampleMusicConfig
+) -> dict[str, Any]:
+    try:
+        shift, scale = (np.asarray(meta["normalisation"][name], np.float32) for name in ("shift", "scale"))
+        features = np.asarray(drawn / scale + shift, np.float32)
+    except (KeyError, TypeError, ValueError):
+        raise ModelError("a model of sequences, but not of features", where=source) from None
+    with ArchiveWriter(out, "samples") as writer:
+        for number, one in enumerate(features, 1):
+            writer.write(f"sample-{number:04d}", one)
+    if config.pictures:
+        draw_picture(features[:DRAWN], out / PICTURE)
+    return {"dim": features.shape[2]}

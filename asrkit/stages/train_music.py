@@ -14,22 +14,17 @@ from asrkit.core.streams import random_stream
 from asrkit.music.accuracy import NoteCounts, count_notes
 from asrkit.music.music_set import MusicSet, Pieces, music_files, read_music
 from asrkit.music.piano_roll import LOWEST_PITCH, NUM_KEYS
-from asrkit.nnet.device import pick_device, torch_threads
-from asrkit.nnet.draws import Draws
+from asrkit.nnet.device import torch_threads
 from asrkit.nnet.energy.recurrence import ConditionalModel
-from asrkit.nnet.energy.sequence_file import new_model, save_sequence_model
-from asrkit.nnet.energy.sequence_scores import score_sequences
-from asrkit.nnet.energy.sequence_training import SequenceTrainer, begin_with_means, pretrain_rbm
+from asrkit.nnet.energy.sequence_file import save_sequence_model
 from asrkit.nnet.train.checkpoint import CheckpointStore
 from asrkit.stages.checkpoint import training_key
-from asrkit.stages.music_config import TrainRnnNadeConfig, TrainRnnRbmConfig, TrainRtrbmConfig
 from asrkit.stages.record import RunOptions, StageReport, StageResult, check_apart, run_stage
+from asrkit.stages.sequence_models import StageConfig, fit_model, score_model
 
 log = logging.getLogger("asrkit")
 
 MODEL_FILE = "music.safetensors"
-
-StageConfig = TrainRnnRbmConfig | TrainRtrbmConfig | TrainRnnNadeConfig
 
 
 def train_music(kind: str, data: Path, out: Path, config: StageConfig, options: RunOptions) -> StageReport:
@@ -67,7 +62,7 @@ def train_music(kind: str, data: Path, out: Path, config: StageConfig, options: 
             config.training.checkpoint_secs,
         )
         with torch_threads(config.training.threads):
-            model, history = _train(kind, training, held_out, config, options, store)
+            model, history = fit_model(kind, NUM_KEYS, training, held_out, config, options, store)
             figures = _score(model, pieces, config, options)
         figures = {"scored_on": pieces.scored_split, "stopped_on": stopped_on, **figures, "epochs": len(history)}
         meta = {
@@ -101,22 +96,6 @@ def _split(pieces: MusicSet, share: float, seed: int, data: Path) -> tuple[Piece
     return kept, tuple(pieces.train[one] for one in sorted(chosen)), f"{number} training pieces"
 
 
-def _train(
-    kind: str, training: Pieces, held_out: Pieces, config: StageConfig, options: RunOptions, store: CheckpointStore
-) -> tuple[ConditionalModel, list[dict[str, Any]]]:
-    device = pick_device(config.training.device)
-    model = new_model(kind, NUM_KEYS, config.model, Draws(options.seed, "sequence model")).to(device)
-    trainer = SequenceTrainer(model, config.training, options.seed, store)
-    if not trainer.resume():
-        if isinstance(config, TrainRnnNadeConfig):
-            begin_with_means(model, training)
-        else:
-            epochs, cd = config.pretraining_epochs, config.pretraining
-            pretrain_rbm(model, training, epochs, cd, options.seed, options.progress)
-    trainer.train(training, held_out, options.progress)
-    return model, trainer.history
-
-
 def _score(model: ConditionalModel, pieces: MusicSet, config: StageConfig, options: RunOptions) -> dict[str, Any]:
     drawn, likely = [NoteCounts()], [NoteCounts()]
 
@@ -125,19 +104,8 @@ def _score(model: ConditionalModel, pieces: MusicSet, config: StageConfig, optio
         drawn.append(count_notes(notes, probabilities))
         likely.append(count_notes(notes, (probabilities >= 0.5).astype(np.float64)))
 
-    draws = Draws(options.seed, "sequence score", device=model.weights.device)
-    score = score_sequences(
-        model, pieces.scored, config.prediction, draws, config.scored_steps, listen, options.progress
-    )
-    exact = isinstance(config, TrainRnnNadeConfig)
-    estimator = "exact" if exact else f"AIS, {config.prediction.ais_runs} runs a step"
-    figures: dict[str, Any] = {"log_likelihood": round(score.log_likelihood, 4), "estimator": estimator}
-    if not exact:
-        figures |= {"standard_error": round(score.error, 5), "expected_excess": round(score.excess, 4)}
-    figures |= {"least_log_likelihood": round(score.least, 2)}
+    figures = score_model(model, pieces.scored, config, options, listen)
     return figures | {
         "accuracy": round(sum(drawn, NoteCounts()).accuracy, 5),
         "accuracy_of_likely_notes": round(sum(likely, NoteCounts()).accuracy, 5),
-        "scored_steps": score.num_steps,
-        "parameters": sum(value.numel() for value in model.parameters()),
     }

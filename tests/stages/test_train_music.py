@@ -19,6 +19,7 @@ from asrkit.core.errors import ConfigError, DataError
 from asrkit.core.files import read_json
 from asrkit.music.midi import MidiConfig, read_midi, write_midi
 from asrkit.music.piano_roll import PianoRoll
+from asrkit.stages import sequence_models
 from asrkit.stages import train_music as stage
 from asrkit.stages.music_config import SampleMusicConfig, TrainMusicConfig, TrainRnnNadeConfig
 from asrkit.stages.record import RunOptions
@@ -148,7 +149,7 @@ def test_a_killed_training_goes_on(published: Path, tmp_path: Path, monkeypatch:
     with pytest.raises(KeyboardInterrupt):
         stage.train_music("rnn-nade", published, tmp_path / "part", config, RunOptions(progress=killed))
     assert not (tmp_path / "part" / stage.MODEL_FILE).exists()
-    monkeypatch.setattr(stage, "begin_with_means", None)  # from the checkpoint, not from the beginning
+    monkeypatch.setattr(sequence_models, "begin_with_means", None)  # from the checkpoint, not from the beginning
     resumed = stage.train_music("rnn-nade", published, tmp_path / "part", config, RunOptions())
     assert resumed.figures == whole.figures
     one, other = ((tmp_path / name / stage.MODEL_FILE).read_bytes() for name in ("whole", "part"))

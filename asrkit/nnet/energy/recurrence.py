@@ -79,13 +79,14 @@ class Prediction:
     variance : (N,) float64
         Of the estimate; 0 of a model that is tractable. Half of it is, to second order, by how much the expected
         estimate is too high: the partition function's is unbiased, its logarithm's too low.
-    probabilities : (N, V) or None
-        Of each unit to be 1, whatever the others are; None where they were not asked for.
+    means : (N, V) or None
+        Of each unit, whatever the others are: of a binary one the probability that it is 1; None where they were not
+        asked for.
     """
 
     log_likelihood: torch.Tensor
     variance: torch.Tensor
-    probabilities: torch.Tensor | None
+    means: torch.Tensor | None
 
 
 class ConditionalModel(nn.Module, ABC):
@@ -96,6 +97,8 @@ class ConditionalModel(nn.Module, ABC):
     kind : str
         As `asrkit train-music` names it.
     config : dataclass
+    binary : bool
+        Whether visible units are 0 or 1; else they are real numbers.
     num_visible, num_hidden, num_context : int
         V, H, and U of the outputs of the recurrence.
     weights : (V, H)
@@ -108,12 +111,13 @@ class ConditionalModel(nn.Module, ABC):
 
     Notes
     -----
-    Frames are float tensors of zeros and ones on the device of the parameters: (B, T, V) of B sequences, (N, V) of N
+    Frames are float tensors on the device of the parameters: (B, T, V) of B sequences, (N, V) of N
     steps whatever their sequences; ``before`` (N, U) are the outputs of the recurrence before these.
     """
 
     kind: str
     config: SequenceModelConfig
+    binary = True
 
     def __init__(self, num_visible: int, num_hidden: int, num_context: int, draws: Draws) -> None:
         super().__init__()
@@ -166,7 +170,7 @@ class ConditionalModel(nn.Module, ABC):
     def predict(
         self, v: torch.Tensor, before: torch.Tensor, config: PredictionConfig, draws: Draws, by_unit: bool = True
     ) -> Prediction:
-        """Return what was foretold of N frames, ``by_unit`` with the probabilities of units."""
+        """Return what was foretold of N frames, ``by_unit`` with the means of units."""
 
     @abstractmethod
     def draw(self, before: torch.Tensor, last: torch.Tensor, num_steps: int, draws: Draws) -> torch.Tensor:

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from asrkit.nnet.draws import Draws
+from asrkit.nnet.energy.conditional_rbm import scaled
 from asrkit.nnet.energy.recurrence import State
 from asrkit.nnet.energy.rnn_rbm import RbmSteps
 from asrkit.nnet.energy.sequence_config import RtrbmConfig
@@ -39,15 +40,14 @@ class Rtrbm(RbmSteps):
 
     def __init__(self, num_visible: int, config: RtrbmConfig, draws: Draws) -> None:
         super().__init__(num_visible, config.hidden, config.hidden, draws)
-        self.config = config
-        self.gibbs_steps = config.gibbs_steps
+        self._take(config)
         self.initial = nn.Parameter(torch.zeros(config.hidden))
 
     def start(self, num_sequences: int) -> State:
         return (torch.sigmoid(self.initial).expand(num_sequences, -1),)
 
     def scan(self, v: torch.Tensor, state: State, draws: Draws | None = None) -> tuple[torch.Tensor, State]:
-        inputs = self.hidden_bias + v @ self.weights
+        inputs = self.hidden_bias + scaled(v, self.log_variance) @ self.weights
         u = state[0]
         before = []
         for number in range(v.shape[1]):

@@ -1,4 +1,4 @@
-"""Sequences of binary frames in minibatches: of similar length together, in chunks of equal length, padded."""
+"""Sequences of frames in minibatches: of similar length together, in chunks of equal length, padded."""
 
 from __future__ import annotations
 

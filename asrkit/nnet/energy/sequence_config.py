@@ -1,4 +1,4 @@
-"""Models of sequences of binary frames: what a user may choose, apart from the models, so that help needs no torch."""
+"""Models of sequences of frames: what a user may choose, apart from the models, so that help needs no torch."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from asrkit.nnet.train.config import Device, OptimiserConfig
 from asrkit.nnet.train.plateau import PlateauConfig
 
 Cell = Literal["tanh", "gru", "lstm"]
+Visible = Literal["bernoulli", "gaussian"]
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,14 @@ class RnnRbmConfig:
     gibbs_steps : int
         k of CD-k in training.
     recurrence : RecurrenceConfig
+    visible : {'bernoulli', 'gaussian'}
+        Units of the frames: binary, or real numbers with variances that are learned.
     """
 
     hidden: int = 150
     gibbs_steps: int = 15
     recurrence: RecurrenceConfig = field(default_factory=RecurrenceConfig)
+    visible: Visible = "bernoulli"
 
     def __post_init__(self) -> None:
         _check_counts(self, "hidden", "gibbs_steps")
@@ -66,6 +70,7 @@ class RtrbmConfig:
 
     hidden: int = 150
     gibbs_steps: int = 15
+    visible: Visible = "bernoulli"
 
     def __post_init__(self) -> None:
         _check_counts(self, "hidden", "gibbs_steps")

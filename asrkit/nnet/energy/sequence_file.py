@@ -1,4 +1,4 @@
-"""Models of sequences of binary frames on disk."""
+"""Models of sequences of frames on disk."""
 
 from __future__ import annotations
 

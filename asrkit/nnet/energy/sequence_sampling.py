@@ -19,15 +19,16 @@ def draw_sequences(
     gibbs_steps: int,
     draws: Draws,
     progress: Progress = silent,
-) -> NDArray[np.uint8]:
-    """Draw sequences, (num_sequences, num_steps, V).
+) -> NDArray[np.uint8] | NDArray[np.float32]:
+    """Draw sequences, (num_sequences, num_steps, V); uint8 where frames are binary.
 
     Parameters
     ----------
     gibbs_steps : int
-        Of each frame of an RBM, whose chain starts at the frame before, or at silence.
+        Of each frame of an RBM, whose chain starts at the frame before, or at zeros.
     """
-    sequences = np.zeros((num_sequences, num_steps, model.num_visible), np.uint8)
+    dtype = np.uint8 if model.binary else np.float32
+    sequences = np.zeros((num_sequences, num_steps, model.num_visible), dtype)
     state = model.start(num_sequences)
     v = model.weights.new_zeros((num_sequences, model.num_visible))
     for number in progress(range(num_steps), total=num_steps, label="steps"):

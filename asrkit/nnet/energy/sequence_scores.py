@@ -1,4 +1,4 @@
-"""How well a model foretells sequences: nats a step, and the probability of each unit."""
+"""How well a model foretells sequences: nats a step, and the mean of each unit."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def score_sequences(
         Steps to foretell, drawn at random, always the same ones; 0: all of them. All are read. Evenly spaced ones
         would keep step with the music: every ninth of Nottingham's jigs is 0.13 nats from the mean.
     listener : callable, optional
-        Is called with frames (N, V) and their units' probabilities (N, V), part by part.
+        Is called with frames (N, V) and the means of their units (N, V) as foretold, part by part.
     """
     total = sum(len(one) for one in sequences)
     chosen = np.ones(total, np.bool_)
@@ -80,8 +80,8 @@ def score_sequences(
     for v, before in progress(rows, total=-(-int(chosen.sum()) // _ROWS), label="foretelling"):
         prediction = model.predict(v, before, config, draws, listener is not None)
         found.append(Prediction(prediction.log_likelihood.cpu(), prediction.variance.cpu(), None))
-        if listener is not None and prediction.probabilities is not None:
-            listener(v.cpu().numpy(), prediction.probabilities.cpu().numpy())
+        if listener is not None and prediction.means is not None:
+            listener(v.cpu().numpy(), prediction.means.cpu().numpy())
     log_likelihood = torch.cat([one.log_likelihood for one in found])
     variance = torch.cat([one.variance for one in found])
     return SequenceScore(

@@ -1,4 +1,4 @@
-"""Training of models of sequences of binary frames: chunk by chunk, until held-out sequences gain nothing more."""
+"""Training of models of sequences of frames: chunk by chunk, until held-out sequences gain nothing more."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from asrkit.core.progress import Progress, silent
 from asrkit.core.streams import random_stream
 from asrkit.nnet.draws import Draws
 from asrkit.nnet.energy.cd import ContrastiveDivergence
-from asrkit.nnet.energy.config import CdConfig, RbmConfig
+from asrkit.nnet.energy.config import CdConfig, RbmConfig, Visible
 from asrkit.nnet.energy.rbm import LEAST_ACTIVITY, new_rbm
 from asrkit.nnet.energy.recurrence import ConditionalModel
+from asrkit.nnet.energy.rnn_rbm import RbmSteps
 from asrkit.nnet.energy.sequence_batches import Sequences, chunks, minibatches
 from asrkit.nnet.energy.sequence_config import SequenceTrainingConfig
 from asrkit.nnet.energy.sequence_scores import score_sequences
@@ -34,11 +35,21 @@ _PRETRAINING_BATCH = 100
 
 @torch.no_grad()
 def begin_with_means(model: ConditionalModel, sequences: Sequences) -> None:
-    """Set the visible biases to where units alone have their means in the sequences."""
-    total = sum(one.sum(axis=0, dtype=np.float64) for one in sequences)
-    mean = torch.from_numpy(np.asarray(total / sum(len(one) for one in sequences), np.float32))
-    model.unit_means.copy_(mean)
-    model.visible_bias.copy_(torch.logit(mean, eps=LEAST_ACTIVITY))
+    """Set the visible biases, and variances, to where units alone have those that they have in the sequences."""
+    count = sum(len(one) for one in sequences)
+    mean = sum(one.sum(axis=0, dtype=np.float64) for one in sequences) / count
+    found = torch.from_numpy(np.asarray(mean, np.float32))
+    model.unit_means.copy_(found)
+    if model.binary:
+        model.visible_bias.copy_(torch.logit(found, eps=LEAST_ACTIVITY))
+        return
+    assert isinstance(model, RbmSteps)
+    assert model.log_variance is not None
+    assert model.unit_variances is not None
+    squares = sum(np.square(one - mean).sum(axis=0) for one in sequences) / count
+    model.visible_bias.copy_(found)
+    model.unit_variances.copy_(torch.from_numpy(np.asarray(squares, np.float32)))
+    model.log_variance.copy_(model.unit_variances.log())
 
 
 @torch.no_grad()
@@ -55,16 +66,19 @@ def pretrain_rbm(
     Parameters
     ----------
     num_epochs : int
-        0: only the visible biases are set, by :func:`begin_with_means`.
+        0: only the visible biases and variances are set, by :func:`begin_with_means`.
     """
     begin_with_means(model, sequences)
     if not num_epochs:
         return
-    frames = np.concatenate([np.asarray(one, np.uint8) for one in sequences])
+    frames = np.concatenate([np.asarray(one, np.uint8 if model.binary else np.float32) for one in sequences])
     device = model.weights.device
     draws = Draws(seed, "sequence pretraining", device=device)
-    mean = torch.from_numpy(frames.mean(axis=0, dtype=np.float64).astype(np.float32)).to(device)
-    rbm = new_rbm("bernoulli", model.num_hidden, mean, torch.ones_like(mean), RbmConfig(), draws)
+    visible: Visible = "bernoulli" if model.binary else "gaussian"
+    variance = torch.ones_like(model.unit_means) if model.binary else model.unit_variances
+    assert isinstance(variance, torch.Tensor)
+    shape = RbmConfig(learn_variance=not model.binary)
+    rbm = new_rbm(visible, model.num_hidden, model.unit_means, variance, shape, draws)
     trainer = ContrastiveDivergence(rbm, config)
     for epoch in range(num_epochs):
         order = random_stream(seed, "sequence pretraining order", str(epoch)).permutation(len(frames))
@@ -72,8 +86,8 @@ def pretrain_rbm(
         for start in progress(starts, total=len(starts), label=f"RBM, epoch {epoch + 1}"):
             batch = torch.from_numpy(frames[order[start : start + _PRETRAINING_BATCH]].astype(np.float32))
             trainer.step(batch.to(device), draws, epoch)
-    for name in ("weights", "visible_bias", "hidden_bias"):
-        getattr(model, name).copy_(rbm.parameters()[name])
+    for name, value in rbm.parameters().items():
+        getattr(model, name).copy_(value)
 
 
 class SequenceTrainer:

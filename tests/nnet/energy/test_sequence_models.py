@@ -237,7 +237,7 @@ def test_predictions_against_enumeration(name: str) -> None:
     numbers = (v.view(-1, V) * 2.0 ** torch.arange(V - 1, -1, -1)).sum(dim=1).long()
     wanted = exact.gather(1, numbers[:, None])[:, 0].detach()
     assert (found.log_likelihood - wanted).abs().le(4 * found.variance.sqrt() + 1e-9).all()
-    torch.testing.assert_close(found.probabilities, exact.exp().detach() @ states, atol=0.08, rtol=0)
+    torch.testing.assert_close(found.means, exact.exp().detach() @ states, atol=0.08, rtol=0)
 
 
 @pytest.mark.parametrize("name", ["rnn-rbm tanh", "rtrbm", "rnn-nade tanh"])
