@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import shlex
 from pathlib import Path
@@ -21,11 +22,11 @@ COMMANDS = re.findall(r"^asrkit .*", PAGE, re.MULTILINE)
 def test_the_commands_are_understood(line: str) -> None:
     parse_command(line)
     words = shlex.split(line)
-    keys = [after.partition("=")[0] for before, after in zip(words, words[1:]) if before == "--set"]
+    keys = [after.partition("=")[0] for before, after in itertools.pairwise(words) if before == "--set"]
     if words[1] == "train-music":
         for key in keys:
             functools.reduce(getattr, key.split("."), TrainRnnRbmConfig())
-    for path in [after for before, after in zip(words, words[1:]) if before == "--config"]:
+    for path in [after for before, after in itertools.pairwise(words) if before == "--config"]:
         assert (ROOT / path).is_file()
 
 
