@@ -30,6 +30,14 @@ from asrkit.stages.record import RunOptions, StageReport
 @click.option("--g2p", metavar="MODEL", type=click.Path(path_type=Path), help="Pronounces them; with --oov g2p.")
 @click.option("--train", is_flag=True, help="Train on DATA itself: the arguments are DATA LANG OUT.")
 @click.option("--lang", metavar="LANG", type=click.Path(path_type=Path), help="Words and pronunciations to use.")
+@click.option(
+    "--with",
+    "others",
+    type=(click.Path(path_type=Path), click.Path(path_type=Path)),
+    multiple=True,
+    metavar="MODEL DATA",
+    help="Average MODEL with another of the same tree, which hears DATA; may be repeated.",
+)
 @click.option("--lexicon", metavar="FILE", type=click.Path(path_type=Path), help="Pronunciations of more words.")
 def command(
     data: Path,
@@ -41,6 +49,7 @@ def command(
     g2p: Path | None,
     lang: Path | None,
     lexicon: Path | None,
+    others: tuple[tuple[Path, Path], ...],
     config: AlignStageConfig,
     options: RunOptions,
 ) -> StageReport:
@@ -55,7 +64,9 @@ def command(
     """
     config = replace(config, formats=tuple(formats) or config.formats, oov=oov or config.oov)
     if not train:
-        return align(data, model, out, config, options, lang, lexicon, g2p)
+        return align(data, model, out, config, options, lang, lexicon, g2p, others)
+    if others:
+        raise click.UsageError("--with is for models that are trained already, and --train trains one")
     if lang is not None:
         raise click.UsageError("with --train the lang directory is the second argument: DATA LANG OUT")
     from asrkit.stages.align_train import train_and_align

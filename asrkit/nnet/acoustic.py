@@ -147,8 +147,8 @@ class NnetHmm:
 
     @property
     def needs_whole(self) -> bool:
-        """Whether the network is bidirectional: scores then depend on where the utterance ends."""
-        return isinstance(self.network, SequenceNetwork) and self.network.bidirectional
+        """Whether the network reads utterances from their ends: scores then depend on where the utterance ends."""
+        return isinstance(self.network, SequenceNetwork) and self.network.needs_whole
 
     def begin(self) -> NnetHmm | RunningNnet:
         """Return what scores the blocks of one utterance in turn; that of one network may not serve two utterances.
@@ -156,12 +156,13 @@ class NnetHmm:
         Raises
         ------
         ModelError
-            The network is bidirectional.
+            The network reads backwards, too or alone.
         """
         if self.needs_whole:
             raise ModelError(
-                "the network is bidirectional, and whole utterances are not at hand",
-                remedy="live audio needs a network of one direction: give one, or transcribe the finished recording",
+                "the network reads utterances from their ends, and whole utterances are not at hand",
+                remedy="live audio needs a network that reads forwards alone: give one, or transcribe the finished "
+                "recording",
             )
         return RunningNnet(self) if isinstance(self.network, SequenceNetwork) else self
 
@@ -221,7 +222,7 @@ class RunningNnet:
     Parameters
     ----------
     model : NnetHmm
-        Of one direction.
+        That reads forwards alone.
     """
 
     def __init__(self, model: NnetHmm) -> None:

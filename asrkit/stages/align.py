@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -30,8 +31,10 @@ from asrkit.stages.aligned_utterance import AlignedUtterance
 from asrkit.stages.aligner import Aligner, AlignStageConfig
 from asrkit.stages.alignment_files import AlignmentFiles, output_files
 from asrkit.stages.alignment_lang import open_lang, with_more_words
+from asrkit.stages.loglikes import Loglikes, combined_loglikes
 from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_apart, check_failures, run_stage
 from asrkit.stages.speaker_passes import AdaptedInputs
+from asrkit.stages.systems import System, open_further
 from asrkit.stages.unknown_words import UnknownWords
 
 log = logging.getLogger("asrkit")
@@ -49,6 +52,7 @@ def align(
     lang_path: Path | None = None,
     lexicon_path: Path | None = None,
     g2p_path: Path | None = None,
+    others: Sequence[tuple[Path, Path]] = (),
 ) -> StageReport:
     """Align the utterances of a data directory with a model.
 
@@ -68,6 +72,9 @@ def align(
         Pronunciations of more words (or other ones of known words), in the model's phones.
     g2p_path : Path, optional
         Model of `asrkit train-g2p` of the model's phones, which ``oov = "g2p"`` needs; ``g2p.txt`` lists its words.
+    others : sequence of (Path, Path)
+        Further model directories of the same tree, each with its own data directory of the same utterances; what all
+        of them say of a frame is averaged.
 
     Raises
     ------
@@ -78,7 +85,8 @@ def align(
     """
     if out.resolve() == model_path.resolve():
         raise ConfigError("OUT is the model's own directory, whose alignments are those of its training")
-    check_apart(out, data_path, *([] if lang_path is None else [lang_path]))
+    config.combination.shares(1 + len(others))
+    check_apart(out, data_path, *([] if lang_path is None else [lang_path]), *(path for one in others for path in one))
     lang_folder = lang_path or model_path / "lang"
     inputs = [
         *data_files(data_path, ("utt2spk", "text", "wav.scp", "segments")),
@@ -86,6 +94,8 @@ def align(
         *(lang_folder / name for name in (*LANG_FILES, SILENCE_FILE)),
         *(path for path in (lexicon_path, g2p_path) if path is not None),
     ]
+    for other, other_data in others:
+        inputs += [*model_files(other), *data_files(other_data, ("utt2spk",))]
     outputs = [
         out / "ali.scp",
         out / "ali.ark",
@@ -103,7 +113,8 @@ def align(
     def body() -> StageResult:
         data, model = DataDir.load(data_path), load_acoustic_model(model_path)
         lang, guessed = with_more_words(open_lang(model, lang_path), data, config, lexicon_path, g2p_path)
-        result = _align(Aligner(data, model, lang, config), out, options)
+        further = open_further(others, model)
+        result = _align(Aligner(data, model, lang, config), further, out, options)
         if guessed is None:
             (out / GUESSED_FILE).unlink(missing_ok=True)
         else:
@@ -151,13 +162,29 @@ def adapt_by_first_pass(aligner: Aligner, options: RunOptions) -> tuple[Aligner,
     return Aligner(data, model, aligner.lang, config, inputs, mixtures.gmms), AdaptedInputs(inputs, (speakers,))
 
 
-def _align(aligner: Aligner, out: Path, options: RunOptions) -> StageResult:
+def _adapted(aligner: Aligner, options: RunOptions) -> tuple[Aligner, AdaptedInputs | None]:
+    """Return what aligns in the end, and how its inputs were adapted, where its model is speaker-adaptive."""
+    if aligner.config.adapt and aligner.model.model.is_speaker_adaptive:
+        return adapt_by_first_pass(aligner, options)
+    return aligner, None
+
+
+def _together(aligner: Aligner, further: Sequence[System], options: RunOptions) -> Aligner:
+    """Return what aligns with the average of several systems, each adapted as when it aligns alone."""
+    data, model, lang, config = aligner.data, aligner.model, aligner.lang, aligner.config
+    systems = [aligner]
+    systems += [_adapted(Aligner(data, one.model, lang, config, one.inputs), options)[0] for one in further]
+    combined = combined_loglikes([Loglikes(one.scorer, one.features) for one in systems], config.combination)
+    return Aligner(data, model, lang, config, aligner.features, aligner.scorer, combined)
+
+
+def _align(aligner: Aligner, further: Sequence[System], out: Path, options: RunOptions) -> StageResult:
     """Align everything and write it as it comes."""
     started = time.monotonic()
     outside = UnknownWords.of(aligner.data, aligner.known_words)
-    adapted: AdaptedInputs | None = None
-    if aligner.config.adapt and aligner.model.model.is_speaker_adaptive:
-        aligner, adapted = adapt_by_first_pass(aligner, options)
+    aligner, adapted = _adapted(aligner, options)
+    if further:
+        aligner = _together(aligner, further, options)
     failures: list[Failure] = []
     tally = _Tally()
     keys = aligner.order

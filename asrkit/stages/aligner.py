@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from asrkit.core.errors import AsrkitError, ConfigError, DataError, ModelError
 from asrkit.core.jobs import chunks, map_in_order
 from asrkit.data.datadir import DataDir, Utterance
 from asrkit.features.pipeline import ModelInputs
 from asrkit.graph.training import TrainingGraphCompiler
+from asrkit.hmm.combination import CombinationConfig
 from asrkit.hmm.scorer import PdfScorer
 from asrkit.hmm.segments import cut_phones, find_words
 from asrkit.hmm.viterbi import AlignConfig, NoPath
@@ -26,6 +28,7 @@ from asrkit.stages.aligned_utterance import AlignedUtterance
 from asrkit.stages.alignment_files import Format
 from asrkit.stages.alignment_times import Boundaries, Clock
 from asrkit.stages.ladder import LadderConfig
+from asrkit.stages.loglikes import Blocks
 from asrkit.stages.record import Failure
 
 UTTERANCES_AT_ONCE = 32
@@ -60,6 +63,8 @@ class AlignStageConfig:
         model's mixtures for unadapted inputs give the result.
     adaptation : AdaptationConfig
         How the transforms are estimated from the first alignment.
+    combination : CombinationConfig
+        How the model and those that are given with it are averaged.
     ladder : LadderConfig
         What ``--train`` trains (:func:`asrkit.stages.align_train.train_and_align`); here it plays no part.
     """
@@ -76,6 +81,7 @@ class AlignStageConfig:
     self_loop_scale: float = 0.1
     adapt: bool = True
     adaptation: AdaptationConfig = field(default_factory=AdaptationConfig)
+    combination: CombinationConfig = field(default_factory=CombinationConfig)
     ladder: LadderConfig = field(default_factory=LadderConfig)
 
     def __post_init__(self) -> None:
@@ -108,6 +114,8 @@ class Aligner:
         The model's inputs, where they are adapted to their speakers.
     scorer : PdfScorer, optional
         What gives their log-likelihoods; by default what the model has for inputs that are not adapted.
+    combined : callable, optional
+        utterance_id -> blocks of log-likelihoods of all pdfs, which take the place of the scorer's.
 
     Raises
     ------
@@ -123,12 +131,14 @@ class Aligner:
         config: AlignStageConfig,
         features: ModelInputs | None = None,
         scorer: PdfScorer | None = None,
+        combined: Callable[[str], Blocks] | None = None,
     ) -> None:
         if any(utterance.words is None for utterance in data.utterances.values()):
             raise DataError("no transcripts", where=data.path / "text", remedy="alignment needs the file `text`")
         self.data, self.model, self.lang, self.config = data, model, lang, config
         self.features = model.inputs(data) if features is None else features
         self.scorer = scorer or model.model.unadapted
+        self._combined = combined
         self.known_words = lang.known_words
         self.clock = Clock(data, model.front_end, config.boundaries)
         self._compiler = TrainingGraphCompiler(lang, model.tree, model.transitions)
@@ -165,14 +175,13 @@ class Aligner:
             return Failure(utterance.utterance_id, "empty transcript")
         word_ids, _ = self.lang.transcript_ids(words)
         graph = self._compiler.compile(word_ids)
-        frames = self.features[utterance.utterance_id]
-        transitions, scorer = self.model.transitions, self.scorer
+        transitions = self.model.transitions
         pdf_ids, columns = transitions.pdf_columns(graph.arc_label)
-        if self.config.goodness:
-            everything = scorer.loglikes(frames)
+        if self.config.goodness or self._combined is not None:
+            everything = self._loglikes(utterance.utterance_id)
             loglikes = np.ascontiguousarray(everything[:, pdf_ids])
         else:
-            loglikes = scorer.loglikes(frames, pdf_ids)
+            loglikes = self.scorer.loglikes(self.features[utterance.utterance_id], pdf_ids)
         found = best_path(graph, columns, self._log_probs, loglikes, self.config.search)
         if isinstance(found, NoPath):
             return Failure(utterance.utterance_id, found.reason)
@@ -180,7 +189,7 @@ class Aligner:
         segments = find_words(phones.phones.tolist(), word_ids.tolist(), self.lang)
         if segments is None:
             raise ModelError("the phones of the alignment are not those of the transcript")
-        along = loglikes[np.arange(len(frames)), columns[found.labels]]
+        along = loglikes[np.arange(len(loglikes)), columns[found.labels]]
         return AlignedUtterance(
             utterance,
             found,
@@ -189,5 +198,12 @@ class Aligner:
             frozenset(place for place, word in enumerate(words) if word not in self.known_words),
             phones.means(along),
             phones.means(along - everything.max(axis=1)) if self.config.goodness else None,
-            self.clock.bounds_secs(utterance, phones.bounds, len(frames)),
+            self.clock.bounds_secs(utterance, phones.bounds, len(loglikes)),
         )
+
+    def _loglikes(self, key: str) -> NDArray[np.float32]:
+        """Return the log-likelihoods of all pdfs, (num_frames, num_pdfs) float32."""
+        if self._combined is None:
+            return self.scorer.loglikes(self.features[key])
+        blocks = list(self._combined(key))
+        return np.concatenate(blocks) if blocks else np.zeros((0, self.model.transitions.num_pdfs), np.float32)

@@ -252,7 +252,7 @@ def _decode(
     data = DataDir.load(data_path)
     first = System.open(model_path, data, graph_path)
     transitions = first.model.transitions
-    systems = [first, *open_further(others, graph_path, first)]
+    systems = [first, *open_further(others, first.model)]
     words = load_words(graph_path)
     times_of = load_word_times(graph_path, model_path, transitions)
     graph = load_graph(graph_path / "HCLG.fst")

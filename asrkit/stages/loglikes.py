@@ -59,6 +59,13 @@ class _Combined:
     of_posteriors: bool
 
     def __call__(self, utterance_id: str) -> Blocks:
+        for number, system in enumerate(self.systems, 1):
+            if utterance_id not in system.features:
+                raise DataError(
+                    f"system {number} has no features of it",
+                    where=utterance_id,
+                    remedy="give data directories of the same utterances",
+                )
         features = [system.features[utterance_id] for system in self.systems]
         lengths = [len(value) for value in features]
         if len(set(lengths)) > 1:

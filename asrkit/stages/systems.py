@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asrkit.core.errors import GraphError, ModelError
+from asrkit.core.errors import ModelError
 from asrkit.data.datadir import DataDir
 from asrkit.decode.graph import SearchGraph
 from asrkit.features.pipeline import ModelInputs
-from asrkit.graph.directory import check_graph_fits
+from asrkit.graph.directory import check_graph_fits, model_checksum
 from asrkit.hmm.scorer import PdfScorer
 from asrkit.stages.acoustic import AcousticModel, load_acoustic_model
 from asrkit.stages.loglikes import Loglikes
@@ -63,30 +63,30 @@ class System:
         return Loglikes(scorer, found.features), found
 
 
-def open_further(others: Sequence[tuple[Path, Path]], graph_path: Path, first: System) -> list[System]:
-    """Open the systems that are averaged with the first.
+def open_further(others: Sequence[tuple[Path, Path]], first: AcousticModel) -> list[System]:
+    """Open the systems that are averaged with that of the first model.
 
     Raises
     ------
     ModelError
         One has another tree or topology, or another frame shift, than the first.
-    GraphError, DataError, FormatError
+    DataError, FormatError
         Something is absent or damaged, or model and features do not belong together.
     """
     systems = []
     for model_path, data_path in others:
-        try:
-            system = System.open(model_path, DataDir.load(data_path), graph_path)
-        except GraphError as error:
+        model = load_acoustic_model(model_path)
+        checksums = [model_checksum(one.tree, one.transitions) for one in (first, model)]
+        if checksums[0] != checksums[1]:
             raise ModelError(
-                "its tree or topology is not that of the graph and the first model, so their pdfs cannot be averaged",
+                "its tree or topology is not that of the first model, so their pdfs cannot be averaged",
                 where=model_path,
                 remedy="combine hypotheses or lattices instead (`asrkit combine`), or train both on one alignment",
-            ) from error
-        shifts = [one.model.front_end.frame_shift_ms for one in (first, system)]
+            )
+        shifts = [one.front_end.frame_shift_ms for one in (first, model)]
         if shifts[0] != shifts[1]:
             raise ModelError(f"its frame shift is {shifts[1]:g} ms, that of the first {shifts[0]:g}", where=model_path)
-        systems.append(system)
+        systems.append(System(model, model.inputs(DataDir.load(data_path))))
     return systems
 
 

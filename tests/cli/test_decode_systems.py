@@ -197,7 +197,7 @@ def test_what_cannot_be_averaged_is_refused(world: TwoEars, tmp_path: Path) -> N
     save_model_folder(tmp_path / "tree", FrontEndConfig(), pipeline, tmp_path / "lang", model)
     refused = run(world, tmp_path / "out", "left", "--with", tmp_path / "tree", world.root / "left_data")
     assert refused.exit_code == 1
-    assert "its tree or topology is not that of the graph" in refused.stderr
+    assert "its tree or topology is not that of the first model" in refused.stderr
     assert not (tmp_path / "out").exists()
     slow = replace(FrontEndConfig(), frame_shift_ms=20.0)
     save_model_folder(

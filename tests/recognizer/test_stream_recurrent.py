@@ -63,6 +63,6 @@ def test_blocks_of_an_utterance_hang_together_and_utterances_do_not(
 
 def test_a_network_of_both_directions_hears_finished_recordings_alone(packed: Path) -> None:
     recognizer = with_network(packed, bidirectional=True)
-    with pytest.raises(ModelError, match="live audio needs a network of one direction"):
+    with pytest.raises(ModelError, match="live audio needs a network that reads forwards alone"):
         recognizer.stream()
     assert recognizer(say("_ yes _ no _"), RATE) == recognizer(say("_ yes _ no _"), RATE)

@@ -42,6 +42,8 @@ KINDS = {
     "gru": SMALL,
     "ligru": SMALL,
 }
+BACKWARDS = "lstm_back"
+"""The LSTM's twin, which reads from the end."""
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for kind, settings in KINDS.items():
         result = train(root, kind, *SETTINGS, *settings)
         assert result.exit_code == 0, result.output
+    twin = [*SMALL, "--set", "network.peepholes=true", "--set", "network.backwards=true"]
+    result = train(root, "lstm", *SETTINGS, *twin, out=BACKWARDS)
+    assert result.exit_code == 0, result.output
     write_arpa(root / "lm.arpa")
     return root
 
@@ -67,7 +72,7 @@ def network_of(world: Path, kind: str) -> NnetHmm:
     return model
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, BACKWARDS])
 def test_the_network_aligns_as_the_mixtures_do(world: Path, tmp_path: Path, kind: str) -> None:
     assert read_json(world / kind / "epochs.json")[-1]["heldout_accuracy"] > 0.85
     invoke("align", world / "data", world / kind, tmp_path / "ali", "--max-failed", "0.2")
@@ -79,7 +84,7 @@ def test_the_network_aligns_as_the_mixtures_do(world: Path, tmp_path: Path, kind
     assert same.mean() > 0.9
 
 
-@pytest.mark.parametrize("kind", ["lstm", "blstm"])
+@pytest.mark.parametrize("kind", ["lstm", "blstm", BACKWARDS])
 def test_blocks_of_any_size_decode_alike(
     world: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,7 +102,7 @@ def test_blocks_of_any_size_decode_alike(
     assert right >= 0.85 * len(said)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, BACKWARDS])
 def test_a_block_goes_on_where_the_one_before_ended(world: Path, kind: str) -> None:
     model = load_acoustic_model(world / kind)
     inputs = model.inputs(DataDir.load(world / "data"))["u07"]
@@ -106,9 +111,9 @@ def test_a_block_goes_on_where_the_one_before_ended(world: Path, kind: str) -> N
     for size in (1, 5, 1000):
         blocks = list(loglike_blocks(network, inputs, size))
         np.testing.assert_allclose(np.concatenate(blocks), whole, rtol=1e-4, atol=1e-4)
-    if kind == "blstm":
+    if kind in ("blstm", BACKWARDS):
         assert needs_whole(network)
-        with pytest.raises(ModelError, match="the network is bidirectional"):
+        with pytest.raises(ModelError, match="the network reads utterances from their ends"):
             begun(network)
         return
     apart = np.concatenate([network.loglikes(inputs[start : start + 5]) for start in range(0, len(inputs), 5)])
@@ -150,7 +155,7 @@ def test_a_second_run_does_nothing(world: Path) -> None:
         (["write-inputs", "{world}/data", "{world}/lstm", "{out}", "--layer", "1"], "taking the outputs of a layer"),
         (
             ["train-dnn", "blstm", "{world}/data", "{world}/mono", "{out}", *SETTINGS, *SMALL, *CHUNKS],
-            "chunk_frames is for networks of one direction",
+            "chunk_frames is for networks that read forwards alone",
         ),
         (["train-dnn", "gru", "{world}/data", "{world}/mono", "{out}", "--set", "network.units=0"], "units is 0"),
     ],

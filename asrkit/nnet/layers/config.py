@@ -103,6 +103,9 @@ class RecurrentConfig:
     bidirectional : bool
         Each layer reads the utterance in both directions (Schuster & Paliwal 1997), and passes on what either made of
         it. Such a network needs whole utterances.
+    backwards : bool
+        All layers read the utterance from its end (Robinson 1994, whose networks of either direction are merged in
+        the log domain). Such a network needs whole utterances, too.
     dropout : float
         Share of each layer's outputs that training leaves out at random; the recurrence sees all of them.
     """
@@ -110,12 +113,15 @@ class RecurrentConfig:
     layers: int = 2
     units: int = 256
     bidirectional: bool = False
+    backwards: bool = False
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("layers", "units"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected 1 or more")
+        if self.bidirectional and self.backwards:
+            raise ConfigError("a bidirectional network reads backwards as it is", remedy="set backwards to false")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout is {self.dropout}, expected 0 to below 1")
 
@@ -171,10 +177,13 @@ class FullyRecurrentConfig:
         Hidden ones; the outputs are units beside them, which feed back what they emitted: the posteriors.
     activation : {'sigmoid', 'tanh'}
         Of the hidden units.
+    backwards : bool
+        It reads the utterance from its end, and needs whole utterances.
     """
 
     units: int = 256
     activation: Literal["sigmoid", "tanh"] = "tanh"
+    backwards: bool = False
 
     def __post_init__(self) -> None:
         if self.units < 0:

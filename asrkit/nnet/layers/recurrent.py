@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import nn
@@ -17,6 +18,8 @@ from asrkit.nnet.layers.recurrence import FullRecurrence
 State = tuple[CellState, ...]
 """What a network knows of each sequence so far: that of each layer, and of each direction within it."""
 
+Direction = Literal["forwards", "backwards"]
+
 
 class SequenceNetwork(nn.Module):
     """A network whose scores of a frame depend on the frames before it, or on all of its sequence.
@@ -24,15 +27,18 @@ class SequenceNetwork(nn.Module):
     Attributes
     ----------
     num_inputs, num_outputs : int
-    bidirectional : bool
-        Whether they depend on later frames, and so on where the sequence ends.
+    directions : tuple of {'forwards', 'backwards'}
+        In which its layers read sequences: one, or both.
     """
 
-    bidirectional = False
-
-    def __init__(self, num_inputs: int, num_outputs: int) -> None:
+    def __init__(self, num_inputs: int, num_outputs: int, directions: tuple[Direction, ...]) -> None:
         super().__init__()
-        self.num_inputs, self.num_outputs = num_inputs, num_outputs
+        self.num_inputs, self.num_outputs, self.directions = num_inputs, num_outputs, directions
+
+    @property
+    def needs_whole(self) -> bool:
+        """Whether scores depend on later frames, and so on where the sequence ends."""
+        return "backwards" in self.directions
 
     def scores(self, rows: torch.Tensor, packing: Packing, state: State | None = None) -> tuple[torch.Tensor, State]:
         """Return scores (N, num_outputs), softmax not taken, and the state behind the last frame of each sequence.
@@ -42,8 +48,8 @@ class SequenceNetwork(nn.Module):
         rows : (N, num_inputs)
             Packed.
         state : State, optional
-            Where sequences are continued: what an earlier call returned, of each sequence. From another direction than
-            the first it is not carried: there the sequences given are whole.
+            Where sequences are continued: what an earlier call returned, of each sequence. What reads backwards does
+            not carry it: there the sequences given are whole.
         """
         raise NotImplementedError
 
@@ -76,12 +82,12 @@ class Recurrent(SequenceNetwork):
     """
 
     def __init__(self, config: RecurrentConfig, num_inputs: int, num_outputs: int, generator: torch.Generator) -> None:
-        super().__init__(num_inputs, num_outputs)
-        self.config, self.bidirectional = config, config.bidirectional
-        directions = 2 if config.bidirectional else 1
-        widths = [num_inputs, *[directions * config.units] * config.layers]
+        one: tuple[Direction] = ("backwards",) if config.backwards else ("forwards",)
+        super().__init__(num_inputs, num_outputs, ("forwards", "backwards") if config.bidirectional else one)
+        self.config = config
+        widths = [num_inputs, *[len(self.directions) * config.units] * config.layers]
         self.layers = nn.ModuleList(
-            nn.ModuleList(cell(config, width, generator) for _ in range(directions)) for width, _ in pairwise(widths)
+            nn.ModuleList(cell(config, width, generator) for _ in self.directions) for width, _ in pairwise(widths)
         )
         self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
         self.output = nn.utils.skip_init(nn.Linear, widths[-1], num_outputs)
@@ -92,12 +98,13 @@ class Recurrent(SequenceNetwork):
         values = rows
         last: list[CellState] = []
         given = iter(state or ())
-        flip = packing.reversal.to(rows.device) if self.bidirectional else None
+        flip = packing.reversal.to(rows.device) if self.needs_whole else None
         for layer in self.layers:
             outputs = []
             assert isinstance(layer, nn.ModuleList)
-            for backwards, one in enumerate(layer):
+            for direction, one in zip(self.directions, layer, strict=True):
                 assert isinstance(one, Cell)
+                backwards = direction == "backwards"
                 before = next(given, None)
                 if before is None or backwards:
                     before = one.initial(values, packing.num_sequences)
@@ -124,7 +131,7 @@ class FullyRecurrent(SequenceNetwork):
     def __init__(
         self, config: FullyRecurrentConfig, num_inputs: int, num_outputs: int, generator: torch.Generator
     ) -> None:
-        super().__init__(num_inputs, num_outputs)
+        super().__init__(num_inputs, num_outputs, ("backwards",) if config.backwards else ("forwards",))
         self.config = config
         size = num_outputs + config.units
         self.below = nn.utils.skip_init(nn.Linear, num_inputs, size)
@@ -139,12 +146,12 @@ class FullyRecurrent(SequenceNetwork):
 
     def scores(self, rows: torch.Tensor, packing: Packing, state: State | None = None) -> tuple[torch.Tensor, State]:
         """Return scores and the last state."""
-        before = state or self.initial(rows, packing.num_sequences)
+        flip = packing.reversal.to(rows.device) if self.needs_whole else None
+        before = self.initial(rows, packing.num_sequences) if state is None or self.needs_whole else state
         logistic = self.config.activation == "sigmoid"
-        found, last = FullRecurrence.apply(
-            self.below(rows), self.recurrent, before[0][0], self.num_outputs, logistic, packing
-        )
-        return found, ((last,),)
+        sums = self.below(rows if flip is None else rows[flip])
+        found, last = FullRecurrence.apply(sums, self.recurrent, before[0][0], self.num_outputs, logistic, packing)
+        return found if flip is None else found[flip], ((last,),)
 
 
 def detached(state: State) -> State:

@@ -51,16 +51,16 @@ def train_recurrent(
     Raises
     ------
     ConfigError
-        Truncated training of a bidirectional network.
+        Truncated training of a network that reads backwards.
     DataError
         The held-out loss is not finite to begin with.
     ModelError
         Every epoch diverges.
     """
-    if network.bidirectional and config.utterances.chunk_frames:
+    if network.needs_whole and config.utterances.chunk_frames:
         raise ConfigError(
-            "chunk_frames is for networks of one direction, and this one reads utterances from their ends, too",
-            remedy="set training.utterances.chunk_frames to 0, or network.bidirectional to false",
+            "chunk_frames is for networks that read forwards alone, and this one reads utterances from their ends",
+            remedy="set training.utterances.chunk_frames to 0, or network.bidirectional and backwards to false",
         )
     group = group or Group()
     with torch_threads(config.threads), matmul_precision(config.precision):

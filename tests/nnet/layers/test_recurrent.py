@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -44,6 +45,12 @@ BOTH_WAYS = [
     LstmConfig(1, UNITS, True, peepholes=True),
     GruConfig(1, UNITS, True),
     LiGruConfig(2, UNITS, True),
+]
+BACKWARDS = [
+    ElmanConfig(2, UNITS, backwards=True),
+    LstmConfig(2, UNITS, backwards=True, peepholes=True),
+    LiGruConfig(2, UNITS, backwards=True),
+    FullyRecurrentConfig(UNITS, backwards=True),
 ]
 
 
@@ -243,7 +250,7 @@ def _grad(loss: torch.Tensor, values: list[torch.Tensor]) -> tuple[torch.Tensor 
     return torch.autograd.grad(loss, values, allow_unused=True)
 
 
-@pytest.mark.parametrize("config", [*CONFIGS, *BOTH_WAYS], ids=name_of)
+@pytest.mark.parametrize("config", [*CONFIGS, *BOTH_WAYS, *BACKWARDS], ids=name_of)
 def test_neighbours_and_padding_change_nothing(config: RecurrentConfig | FullyRecurrentConfig) -> None:
     network = build(config)
     padded = normal(6, 4, DIM, seed=3)
@@ -271,6 +278,23 @@ def test_in_chunks_with_the_state_carried_it_is_the_same(config: RecurrentConfig
             forgotten.append(network.scores(rows[places], packing)[0])
         torch.testing.assert_close(torch.cat(carried), whole)
         assert size == 9 or not torch.allclose(torch.cat(forgotten), whole)
+
+
+@pytest.mark.parametrize("config", BACKWARDS, ids=name_of)
+def test_backwards_is_forwards_on_sequences_turned_round(
+    config: RecurrentConfig | FullyRecurrentConfig,
+) -> None:
+    network, twin = build(config), build(replace(config, backwards=False))
+    twin.load_state_dict(network.state_dict())
+    rows = normal(PACKING.num_rows, DIM, seed=3)
+    scores, last = network.scores(rows, PACKING)
+    turned, behind = twin.scores(rows[PACKING.reversal], PACKING)
+    torch.testing.assert_close(scores, turned[PACKING.reversal])
+    torch.testing.assert_close(last, behind)
+    assert not torch.allclose(scores, twin.scores(rows, PACKING)[0])
+    assert (network.needs_whole, twin.needs_whole) == (True, False)
+    again, _ = network.scores(rows, PACKING, some_state(network, PACKING))
+    torch.testing.assert_close(again, scores, rtol=0, atol=0)
 
 
 def test_sequences_in_any_order_are_scored_each_by_itself() -> None:
@@ -304,6 +328,8 @@ def test_what_cannot_be_is_refused() -> None:
         Packing(())
     with pytest.raises(ConfigError, match="units is 0"):
         LstmConfig(units=0)
+    with pytest.raises(ConfigError, match="reads backwards as it is"):
+        GruConfig(bidirectional=True, backwards=True)
     with pytest.raises(ConfigError, match="dropout is 1"):
         GruConfig(dropout=1.0)
 
