@@ -31,7 +31,8 @@ _PATH = click.Path(path_type=Path)
 _targets = click.option(
     "--targets",
     type=click.Choice(get_args(Targets)),
-    help="Classes: tied states, monophone states, or labels of utterances.  [default: tied]",
+    help="Classes: tied states, monophone states, labels of utterances, or (ctc) the phones of transcripts.  "
+    "[default: tied]",
 )
 
 _realign = click.option(
@@ -70,6 +71,9 @@ def command() -> None:
 
     With --targets labels the place of ALIGNMENT is taken by what the utterances are to be classified by: speaker,
     gender, word, or a file of lines 'utterance_id label'; `asrkit classify` uses OUT.
+
+    With --targets ctc recurrent networks need no alignment: a lang directory takes its place, or an alignment, which
+    then says which pronunciations were said.
     """
 
 
@@ -101,7 +105,7 @@ def mlp(
 @_as_config
 @stage_command(CnnStageConfig, jobs=False)
 @click.argument("data", type=_PATH)
-@click.argument("alignment", metavar="ALIGNMENT|LABELS", type=_PATH)
+@click.argument("alignment", metavar="ALIGNMENT|LABELS|LANG", type=_PATH)
 @click.argument("out", type=_PATH)
 @_targets
 @_realign
@@ -124,7 +128,7 @@ def _recurrent(name: str, config_class: type[RecurrentStageConfig], summary: str
     run.__doc__ = f"{summary}: DATA and ALIGNMENT make the model OUT."
     parts = [
         click.argument("data", type=_PATH),
-        click.argument("alignment", metavar="ALIGNMENT|LABELS", type=_PATH),
+        click.argument("alignment", metavar="ALIGNMENT|LABELS|LANG", type=_PATH),
         click.argument("out", type=_PATH),
         _targets,
         _realign,
@@ -195,16 +199,21 @@ def _train(
     """Train from ``count`` seeds, each time with ``rounds`` of aligning anew."""
     from asrkit.stages.realign import train_realigned
     from asrkit.stages.seeds import train_seeds
+    from asrkit.stages.train_ctc import train_ctc
     from asrkit.stages.train_dnn import train_dnn
     from asrkit.stages.train_labels import train_labels
 
-    labels = config.targets == "labels"
-    if labels and rounds:
-        raise ConfigError("labels are not aligned", remedy="leave out --realign")
+    labels, ctc = config.targets == "labels", config.targets == "ctc"
+    if rounds and (labels or ctc):
+        raise ConfigError("there is no alignment with these targets", remedy="leave out --realign")
+    if ctc and init is not None:
+        raise ConfigError("a stack begins the hidden layers of a perceptron", remedy="leave out --init")
 
     def train(made: Path, options: RunOptions) -> StageReport | None:
         if labels:
             return train_labels(kind, data, str(alignment), made, config, options, init)
+        if ctc:
+            return train_ctc(kind, data, alignment, made, config, options)
 
         def once(aligned: Path, model: Path) -> StageReport | None:
             return train_dnn(kind, data, aligned, model, config, options, init)

@@ -36,11 +36,14 @@ class WordTimes:
         word_id -> pronunciations in phone ids.
     silence : frozenset of int
         Phones that may stand between words.
+    blank : int, optional
+        Phone that may stand anywhere, within words too, and belongs to none: the blank of a network trained by CTC.
     """
 
     transitions: TransitionModel
     pronunciations: Mapping[int, Sequence[tuple[int, ...]]]
     silence: frozenset[int]
+    blank: int | None = None
 
     @classmethod
     def of(
@@ -50,6 +53,7 @@ class WordTimes:
         words: SymbolTable,
         phones: SymbolTable,
         silence: Iterable[int],
+        blank: int | None = None,
     ) -> WordTimes:
         """Take the pronunciations of a lexicon whose word and phones are in the tables."""
         table: dict[int, list[tuple[int, ...]]] = {}
@@ -57,7 +61,7 @@ class WordTimes:
             if entry.word in words and all(phone in phones for phone in entry.phones):
                 said = tuple(phones.ids[phone] for phone in entry.phones)
                 table.setdefault(words.ids[entry.word], []).append(said)
-        return cls(transitions, table, frozenset(silence))
+        return cls(transitions, table, frozenset(silence), blank)
 
     def __call__(self, result: SearchResult) -> list[Span] | None:
         """Return the span of each word; None where phones and words do not fit."""
@@ -65,7 +69,7 @@ class WordTimes:
 
     def spans(self, words: Sequence[int], alignment: NDArray[np.int32]) -> list[Span] | None:
         """Return the span of each word of a path: its word ids, and the transition_id of each frame."""
-        segments = self.transitions.phone_segments(alignment)
+        segments = [one for one in self.transitions.phone_segments(alignment) if one[0] != self.blank]
         return align_words(words, segments, self.pronunciations, self.silence)
 
 
@@ -74,9 +78,10 @@ def load_word_times(graph: Path, model: Path, transitions: TransitionModel) -> W
     path = graph / "lexicon.txt"
     if not path.exists():
         path = model / "lang" / "lexicon.txt"
-    silence = load_graph_info(graph).described.get("silence_phones", [])
+    described = load_graph_info(graph).described
+    silence, blank = described.get("silence_phones", []), described.get("blank_phone")
     phones = SymbolTable.load(graph / "phones.txt")
-    return WordTimes.of(transitions, read_lexicon(path, "yes"), load_words(graph), phones, silence)
+    return WordTimes.of(transitions, read_lexicon(path, "yes"), load_words(graph), phones, silence, blank)
 
 
 def align_words(

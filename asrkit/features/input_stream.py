@@ -21,7 +21,7 @@ _TILE = 16
 
 
 class InputStream:
-    """Takes samples and gives the inputs of a model: features, online CMVN, deltas, splicing, transform.
+    """Takes samples and gives the inputs of a model: features, online CMVN, deltas, splicing, thinning, transform.
 
     Apart from the normalisation the rows are those of :class:`asrkit.features.pipeline.FeaturePipeline`, and blocks
     of any size give the same bits. A row comes when the frames that its deltas and splicing need have come.
@@ -52,20 +52,26 @@ class InputStream:
             _Context(left, right, lambda rows: splice(rows, left, right)),
         ]
         self._num_rows = 0
+        self._keep_every, self._next_kept = config.keep_every, 0  # rows to leave out before the next one kept
 
     def push(self, samples: Rows) -> Rows:
         """Take (n,) float32 samples in the int16 range; return the rows that are ready, (T, dim) float32."""
         rows = self._normalised(self._features.push(samples))
         for context in self._contexts:
             rows = context.push(rows)
-        return self._transformed(rows)
+        return self._transformed(self._thinned(rows))
 
     def finish(self) -> Rows:
         """Return the rows that were waiting for the end."""
         rows = self._normalised(self._features.finish())
         for context in self._contexts:
             rows = np.concatenate([context.push(rows), context.finish()])
-        return self._transformed(rows)
+        return self._transformed(self._thinned(rows))
+
+    def _thinned(self, rows: Rows) -> Rows:
+        kept = rows[self._next_kept :: self._keep_every]
+        self._next_kept = (self._next_kept - len(rows)) % self._keep_every
+        return kept
 
     def _normalised(self, rows: Rows) -> Rows:
         return rows if self.cmvn is None else self.cmvn.push(rows)

@@ -36,7 +36,7 @@ MAX_SPLICE = 100
 
 @dataclass(frozen=True)
 class PipelineConfig:
-    """What is done to archived features before a model sees them, in this order: CMVN, deltas, splicing.
+    """What is done to archived features before a model sees them, in this order: CMVN, deltas, splicing, thinning out.
 
     A model directory stores this beside its front end; decoding takes it from there.
 
@@ -58,6 +58,9 @@ class PipelineConfig:
         Frames to each side of one regression.
     splice_left, splice_right : int
         Neighbouring frames put beside each frame.
+    keep_every : int
+        Of so many frames the first is kept, with its neighbours. More than 1 is for networks trained by CTC, which
+        need no frame for each state of an HMM.
     """
 
     cmvn: Literal["none", "utterance", "speaker", "sliding"] = "speaker"
@@ -72,6 +75,7 @@ class PipelineConfig:
     delta_window: int = 2
     splice_left: int = 0
     splice_right: int = 0
+    keep_every: int = 1
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -81,16 +85,26 @@ class PipelineConfig:
             ("splice_right", 0),
             ("cmn_window", 1),
             ("min_cmn_window", 1),
+            ("keep_every", 1),
         ):
             value = getattr(self, name)
             if value < least:
                 raise ConfigError(f"{name} is {value}, expected {least} or more")
-        for name in ("splice_left", "splice_right"):
+        for name in ("splice_left", "splice_right", "keep_every"):
             if getattr(self, name) > MAX_SPLICE:
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected {MAX_SPLICE} at most")
         for name in ("variance_floor", "sliding_variance_floor"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} is {getattr(self, name):g}, expected a positive number")
+
+
+def check_every_frame(pipeline: PipelineConfig, purpose: str) -> None:
+    """Raise :class:`ConfigError` where a pipeline keeps some frames alone, and ``purpose`` needs all."""
+    if pipeline.keep_every > 1:
+        raise ConfigError(
+            f"pipeline.keep_every is {pipeline.keep_every}, and {purpose} takes every frame",
+            remedy="leave it at 1; networks trained by CTC alone can do with less",
+        )
 
 
 def load_pipeline(folder: Path) -> PipelineConfig:
@@ -124,7 +138,7 @@ class FeaturePipeline:
 
         Returns
         -------
-        (T, :meth:`dim`) float32
+        (T / keep_every rounded up, :meth:`dim`) float32
             C-contiguous; possibly the given array itself, so treat it as read-only.
 
         Raises
@@ -151,7 +165,12 @@ class FeaturePipeline:
             value = apply_cmvn(value, stats, config.norm_means, config.norm_vars, config.variance_floor)
         if config.delta_order:
             value = add_deltas(value, config.delta_order, config.delta_window)
-        return splice(value, config.splice_left, config.splice_right)
+        spliced = splice(value, config.splice_left, config.splice_right)
+        return spliced if config.keep_every == 1 else np.ascontiguousarray(spliced[:: config.keep_every])
+
+    def num_frames(self, num_raw: int) -> int:
+        """Return the frames of a model's input for so many archived ones."""
+        return -(-num_raw // self.config.keep_every)
 
 
 class ModelInputs(Mapping[str, NDArray[np.float32]]):
@@ -259,7 +278,7 @@ class ModelInputs(Mapping[str, NDArray[np.float32]]):
 
     def num_frames(self, key: str) -> int:
         """Return the number of frames of an utterance, without computing anything."""
-        return len(self._features[key])
+        return self.pipeline.num_frames(len(self._features[key]))
 
     @cached_property
     def raw_dim(self) -> int:

@@ -61,6 +61,11 @@ class GmmHmm:
         return self.alignment_gmms is not None
 
     @property
+    def has_blank(self) -> bool:
+        """Whether the pdfs are phones and a blank; here they are those of the states of HMMs."""
+        return False
+
+    @property
     def input_dim(self) -> int:
         """Dimension of the model's inputs, before its transform."""
         return self.gmms.dim if self.input_transform is None else self.input_transform.shape[1]

@@ -76,7 +76,7 @@ def compile_hclg(
     arrays = from_openfst(clg)
     del clg
     arrays.ilabel[:] = h.label_map[arrays.ilabel]
-    graph = _compose(to_openfst(h.fst), to_openfst(arrays))
+    graph = compose(to_openfst(h.fst), to_openfst(arrays))
     _determinize(graph, "HCLG")
     arrays = from_openfst(graph)
     del graph
@@ -92,12 +92,12 @@ def compile_hclg(
     return result
 
 
-def compose_lg(lang: Lang, grammar: FstArrays) -> Any:
+def compose_lg(lang: Lang, grammar: FstArrays, optional_silence: bool = True) -> Any:
     """Return min(det(L_disambig ∘ G)) as an OpenFst transducer from phones to words."""
     import kaldifst
 
-    lexicon = to_openfst(lexicon_fst(lang, disambiguated=True))
-    lg = _compose(lexicon, to_openfst(grammar))
+    lexicon = to_openfst(lexicon_fst(lang, disambiguated=True, optional_silence=optional_silence))
+    lg = compose(lexicon, to_openfst(grammar))
     _determinize(lg, "LG")
     kaldifst.minimize_encoded(lg)
     kaldifst.arcsort(lg, "ilabel")
@@ -119,7 +119,8 @@ def compose_context(lg: Any, disambiguation: Iterable[int], tree: ContextTree) -
     return clg, windows
 
 
-def _compose(first: Any, second: Any) -> Any:
+def compose(first: Any, second: Any) -> Any:
+    """Return the composition of two OpenFst transducers, both sorted by it; an empty one is a :class:`GraphError`."""
     import kaldifst
 
     kaldifst.arcsort(first, "olabel")

@@ -13,7 +13,7 @@ from asrkit.lang.langdir import Lang
 from asrkit.lang.silence import Weights
 
 
-def lexicon_fst(lang: Lang, disambiguated: bool) -> FstArrays:
+def lexicon_fst(lang: Lang, disambiguated: bool, optional_silence: bool = True) -> FstArrays:
     """Return L, with optional silence before, between and behind words (Kaldi's ``make_lexicon_fst.py``).
 
     Input labels are phone ids, output labels word ids. A word's cost is minus the log of its pronunciation's
@@ -26,6 +26,8 @@ def lexicon_fst(lang: Lang, disambiguated: bool) -> FstArrays:
     disambiguated : bool
         L_disambig: with the disambiguation symbols behind pronunciations that need one and behind the optional
         silence, and a loop that lets the grammar's ``#0`` through.
+    optional_silence : bool
+        False: without silence between words, whatever the language says of it.
     """
     entries = lang.lexicon
     pronunciations = [entry.phones for entry in entries]
@@ -34,9 +36,9 @@ def lexicon_fst(lang: Lang, disambiguated: bool) -> FstArrays:
         pronunciations = [
             (*entry.phones, first + entry.disambiguation) if entry.disambiguation else entry.phones for entry in entries
         ]
-    if lang.trained_silence is not None:
+    if optional_silence and lang.trained_silence is not None:
         return _with_trained_silence(lang, pronunciations, disambiguated)
-    prob = lang.config.silence_probability
+    prob = lang.config.silence_probability if optional_silence else 0.0
     sizes = np.array([len(phones) for phones in pronunciations])
     phones = np.fromiter(itertools.chain.from_iterable(pronunciations), dtype=np.int64, count=int(sizes.sum()))
     words = np.array([entry.word_id for entry in entries])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -21,7 +22,8 @@ from asrkit.nnet.layers.recurrent import SequenceNetwork, State
 from asrkit.nnet.network import Network, NetworkShape, frame_network, load_arrays, to_arrays
 from asrkit.nnet.normalisation import InputNormalisation
 
-KIND = "nnet-hmm"
+HYBRID, CTC = "nnet-hmm", "nnet-ctc"
+"""Kinds of model files."""
 
 NETWORK = "network."
 """What the names of the network's arrays begin with."""
@@ -46,6 +48,8 @@ class NnetHmm:
     log_priors : (num_pdfs,) float32
         Natural log of the share of each pdf in the training alignments.
     """
+
+    kind: ClassVar[str] = HYBRID
 
     tree: ContextTree
     transitions: TransitionModel
@@ -84,6 +88,11 @@ class NnetHmm:
     @property
     def is_speaker_adaptive(self) -> bool:
         """A network takes its inputs as they are; where they are to be adapted, the features already were."""
+        return False
+
+    @property
+    def has_blank(self) -> bool:
+        """Whether the pdfs are phones and a blank, and graphs are TLG, not HCLG."""
         return False
 
     @property
@@ -196,14 +205,14 @@ class NnetHmm:
             "log_priors": self.log_priors,
             **{f"{NETWORK}{name}": array for name, array in to_arrays(self.network).items()},
         }
-        save_model(folder / "model.safetensors", KIND, arrays, {"network": self.shape.described()})
+        save_model(folder / "model.safetensors", self.kind, arrays, {"network": self.shape.described()})
 
     @classmethod
-    def load(cls, folder: Path) -> NnetHmm:
+    def load(cls, folder: Path) -> Self:
         """Read what :meth:`save` wrote; a damaged or foreign file is a ModelError or FormatError."""
         path = folder / "model.safetensors"
         tree = ContextTree.load(folder / "tree.json")
-        arrays, meta = load_model(path, KIND)
+        arrays, meta = load_model(path, cls.kind)
         shape = NetworkShape.from_description(meta.get("network") or {}, str(path))
         transitions = TransitionModel.load(folder, tree, arrays)
         network = shape.build()
@@ -214,6 +223,23 @@ class NnetHmm:
             return cls(tree, transitions, network.eval(), shape, normalisation, arrays["log_priors"])
         except KeyError as error:
             raise ModelError(f"the model file has no {error}", where=path) from None
+
+
+@dataclass(frozen=True, eq=False)
+class NnetCtc(NnetHmm):
+    """A network of connectionist temporal classification, whose pdfs are phones and the blank.
+
+    Tree and transitions are those of :func:`asrkit.hmm.ctc.ctc_structure`, and the graphs those of
+    :func:`asrkit.graph.tlg.compile_tlg`; ``log_priors`` are of the outputs, the blank among them. It takes frames that
+    the pipeline has thinned out, or all.
+    """
+
+    kind: ClassVar[str] = CTC
+
+    @property
+    def has_blank(self) -> bool:
+        """Whether the pdfs are phones and a blank, and graphs are TLG, not HCLG."""
+        return True
 
 
 class RunningNnet:

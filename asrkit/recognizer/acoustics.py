@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     """Both have a context tree, transitions, loglikes of their inputs, and ``unadapted``, what scores inputs that are
     not adapted to their speaker."""
 
-NNET_KIND = "nnet-hmm"
+HYBRID, CTC = "nnet-hmm", "nnet-ctc"
+"""Kinds of networks (:mod:`asrkit.nnet.acoustic`)."""
 
 
 def load_acoustics(folder: Path) -> Acoustics:
@@ -27,16 +28,38 @@ def load_acoustics(folder: Path) -> Acoustics:
     ModelError, FormatError
         It is absent, damaged, or of a kind that models no acoustics.
     """
-    if is_network(folder):
-        from asrkit.nnet.acoustic import NnetHmm
+    kind = read_kind(folder / "model.safetensors")
+    if kind not in (HYBRID, CTC):
+        return GmmHmm.load(folder)
+    from asrkit.nnet.acoustic import NnetCtc, NnetHmm
 
-        return NnetHmm.load(folder)
-    return GmmHmm.load(folder)
+    return NnetHmm.load(folder) if kind == HYBRID else NnetCtc.load(folder)
 
 
-def is_network(folder: Path) -> bool:
-    """Say whether the model of a directory is a network."""
-    return read_kind(folder / "model.safetensors") == NNET_KIND
+def is_ctc(folder: Path) -> bool:
+    """Say whether the model of a directory is a network of connectionist temporal classification."""
+    return read_kind(folder / "model.safetensors") == CTC
+
+
+def check_aligns(acoustics: Acoustics, where: Path | str, purpose: str) -> None:
+    """Refuse a model whose pdfs are not those of the states of HMMs, to which frames can be aligned.
+
+    Parameters
+    ----------
+    purpose : str
+        What needs that, for the message.
+
+    Raises
+    ------
+    ModelError
+        It is a network of connectionist temporal classification.
+    """
+    if acoustics.has_blank:
+        raise ModelError(
+            f"the network was trained by CTC, and says that a phone has come, not where it lies: {purpose} needs that",
+            where=where,
+            remedy="give a model of `asrkit train-gmm`, or a network that was trained on an alignment",
+        )
 
 
 def mixtures_of(acoustics: Acoustics, where: Path | str) -> GmmHmm:

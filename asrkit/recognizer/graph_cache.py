@@ -14,7 +14,8 @@ from asrkit.core.errors import AsrkitError
 from asrkit.graph.arrays import GraphArrays, load_graph
 from asrkit.graph.directory import model_checksum
 from asrkit.graph.fst import FstArrays, write_fst
-from asrkit.graph.hclg import GraphConfig, compile_hclg
+from asrkit.graph.hclg import GraphConfig
+from asrkit.graph.tlg import compile_graph
 from asrkit.hmm.transitions import TransitionModel
 from asrkit.hmm.tree import ContextTree
 from asrkit.lang.langdir import Lang
@@ -32,9 +33,14 @@ def cache_folder() -> Path:
 
 
 def built_graph(
-    lang: Lang, grammar: FstArrays, tree: ContextTree, transitions: TransitionModel, config: GraphConfig
+    lang: Lang,
+    grammar: FstArrays,
+    tree: ContextTree,
+    transitions: TransitionModel,
+    config: GraphConfig,
+    has_blank: bool = False,
 ) -> GraphArrays:
-    """Return HCLG, built now or taken from the cache.
+    """Return HCLG (or TLG, of a model that has a blank), built now or taken from the cache.
 
     Where the cache cannot be written to, the graph is built each time.
 
@@ -51,7 +57,7 @@ def built_graph(
             return graph
         except (AsrkitError, OSError) as error:
             log.debug("%s; the graph is built again", error)
-    fst = compile_hclg(lang, grammar, tree, transitions, config)
+    fst = compile_graph(lang, grammar, tree, transitions, config, has_blank)
     try:
         write_fst(path, fst)
         _forget_oldest(path.parent)

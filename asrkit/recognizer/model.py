@@ -88,7 +88,7 @@ class RecognizerModel:
     @property
     def frame_secs(self) -> float:
         """Seconds from one frame to the next."""
-        return self.front_end.config.frame_shift_ms / 1000
+        return self.front_end.config.frame_shift_ms / 1000 * self.pipeline.keep_every
 
     @property
     def silence_phones(self) -> tuple[int, ...]:

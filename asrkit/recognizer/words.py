@@ -13,6 +13,7 @@ from asrkit.core.files import read_lines
 from asrkit.decode.graph import SearchGraph
 from asrkit.decode.times import WordTimes
 from asrkit.graph.grammar_fst import Grammar, acceptor_grammar, ngram_grammar
+from asrkit.hmm.ctc import blank_phone
 from asrkit.lang.extension import check_phones, extend_lang, with_disambiguation
 from asrkit.lang.langdir import Lang
 from asrkit.lang.lexicon import Pronunciation, is_reserved
@@ -87,12 +88,15 @@ def with_other_words(
             raise GraphError("only silence may be said: no words in it", where=_place(phrases, "phrases"))
         grammar = acceptor_grammar(acceptor, lang.words)
     acoustic = model.acoustic
-    arrays = built_graph(lang, grammar.fst, acoustic.tree, acoustic.transitions, model.graph_config)
+    transitions, has_blank = acoustic.transitions, acoustic.has_blank
+    arrays = built_graph(lang, grammar.fst, acoustic.tree, transitions, model.graph_config, has_blank)
+    blank = blank_phone(lang.inventory) if has_blank else None
+    times = WordTimes.of(transitions, lang.pronunciations, lang.words, lang.phones, lang.silence_phones, blank)
     return dataclasses.replace(
         model,
-        graph=SearchGraph(arrays, acoustic.transitions.tid_to_pdf, acoustic.transitions.num_pdfs),
+        graph=SearchGraph(arrays, transitions.tid_to_pdf, transitions.num_pdfs),
         words=lang.words,
-        times=WordTimes.of(acoustic.transitions, lang.pronunciations, lang.words, lang.phones, lang.silence_phones),
+        times=times,
         lang=lang,
     )
 

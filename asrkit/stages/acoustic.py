@@ -54,6 +54,11 @@ class AcousticModel:
     model: Acoustics
 
     @property
+    def frame_secs(self) -> float:
+        """Seconds from one frame of its inputs to the next."""
+        return self.front_end.frame_shift_ms / 1000 * self.pipeline.keep_every
+
+    @property
     def mixtures(self) -> GmmHmm:
         """The model, where it is made of Gaussian mixtures; a network is a :class:`ModelError`."""
         return mixtures_of(self.model, self.path)

@@ -22,6 +22,7 @@ from asrkit.hmm.segments import cut_phones, find_words
 from asrkit.hmm.viterbi import AlignConfig, NoPath
 from asrkit.hmm.viterbi import align as best_path
 from asrkit.lang.langdir import Lang
+from asrkit.recognizer.acoustics import check_aligns
 from asrkit.stages.acoustic import AcousticModel
 from asrkit.stages.adaptation import AdaptationConfig
 from asrkit.stages.aligned_utterance import AlignedUtterance
@@ -135,6 +136,7 @@ class Aligner:
     ) -> None:
         if any(utterance.words is None for utterance in data.utterances.values()):
             raise DataError("no transcripts", where=data.path / "text", remedy="alignment needs the file `text`")
+        check_aligns(model.model, model.path, "an alignment")
         self.data, self.model, self.lang, self.config = data, model, lang, config
         self.features = model.inputs(data) if features is None else features
         self.scorer = scorer or model.model.unadapted

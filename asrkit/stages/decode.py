@@ -267,7 +267,7 @@ def _decode(
     loglikes = combined_loglikes([one for one, _ in adapted], config.combination)
     reading = _grid_reading(config, times_of)
     decoded = decode_many(search_graph, config.searches, keys, loglikes, options.num_jobs, reading)
-    files = HypothesisFiles(data, words, config.settings, first.model.front_end.frame_shift_ms / 1000)
+    files = HypothesisFiles(data, words, config.settings, first.model.frame_secs)
     results = _Results(files, times_of, config)
     with ExitStack() as stack:
         results.open(out, stack)

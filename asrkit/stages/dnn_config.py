@@ -19,7 +19,7 @@ from asrkit.nnet.layers.config import (
 )
 from asrkit.nnet.train.config import ClassifierConfig, RecurrentTrainingConfig
 
-Targets = Literal["tied", "mono", "labels"]
+Targets = Literal["tied", "mono", "labels", "ctc"]
 HeldoutBy = Literal["speaker", "utterance"]
 
 
@@ -33,9 +33,11 @@ class DnnConfig:
         What is done to features; its splicing is the window that the network sees. With a stack to begin with, the
         stack's own is used.
     training : ClassifierConfig or RecurrentTrainingConfig
-    targets : {'tied', 'mono', 'labels'}
+    targets : {'tied', 'mono', 'labels', 'ctc'}
         Classes: the pdfs of the alignment's tree, or (as in Hinton et al. 2012) the states of its monophones, for an
-        acoustic model; or labels of utterances, for a classifier.
+        acoustic model; or labels of utterances, for a classifier. ``ctc``: the phones of the transcripts, wherever in
+        the utterances they are (connectionist temporal classification, Graves et al. 2006), for an acoustic model that
+        needs no alignment; recurrent networks alone.
     heldout_share : float
         Share of the utterances that decide the schedule and are not trained on.
     heldout_by : {'speaker', 'utterance'}
@@ -61,6 +63,8 @@ class DnnConfig:
             raise ConfigError(f"prior_smoothing is {self.prior_smoothing}, expected a positive number")
         if not 0 <= self.balance <= 1:
             raise ConfigError(f"balance is {self.balance}, expected 0 to 1")
+        if self.targets == "ctc" and self.balance:
+            raise ConfigError("balance weighs the classes of frames, and targets are 'ctc'", remedy="set balance to 0")
 
 
 @dataclass(frozen=True)
@@ -100,14 +104,30 @@ class CnnStageConfig(DnnConfig):
 class RecurrentStageConfig(DnnConfig):
     """What the trainings of recurrent networks have in common.
 
-    ``pipeline.splice_right`` is how far a network of one direction looks ahead, and so its latency when it hears live
-    audio.
+    ``pipeline.splice_right`` is how far a network that reads forwards looks ahead, and so its latency when it hears
+    live audio.
+
+    Attributes
+    ----------
+    network : RecurrentConfig or FullyRecurrentConfig
+        Shape of the network.
+    ctc_priors : {'posteriors', 'labels'}
+        With ``targets = 'ctc'``, what the network's posteriors are divided by: their own means over the training data,
+        or (EESEN, Miao et al. 2015) the shares of the phones in the labels, with a blank before and behind each.
     """
 
     pipeline: PipelineConfig = field(default_factory=lambda: PipelineConfig(splice_left=2, splice_right=5))
     training: RecurrentTrainingConfig = field(default_factory=RecurrentTrainingConfig)
-
     network: RecurrentConfig | FullyRecurrentConfig = field(default_factory=LstmConfig)
+    ctc_priors: Literal["posteriors", "labels"] = "posteriors"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.targets == "ctc" and self.training.utterances.chunk_frames:
+            raise ConfigError(
+                "chunk_frames is for classes of frames, and targets are 'ctc', of whole utterances",
+                remedy="set training.utterances.chunk_frames to 0",
+            )
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from asrkit.core.files import write_json
 from asrkit.core.progress import Progress
 from asrkit.data.datadir import DataDir
 from asrkit.features.frontend import load_front_end
-from asrkit.features.pipeline import ModelInputs, PipelineConfig
+from asrkit.features.pipeline import ModelInputs, PipelineConfig, check_every_frame
 from asrkit.gmm.em import EmConfig, EmState, em_iterations, report_rows
 from asrkit.gmm.training import TrainingData, viterbi_pass
 from asrkit.graph.training import TrainingGraphCompiler
@@ -84,6 +84,7 @@ def usable_corpus(data_dir: DataDir, lang: Lang, pipeline: PipelineConfig, optio
     DataError, TooManyFailedError
         See :func:`open_corpus`.
     """
+    check_every_frame(pipeline, "this training")
     features = ModelInputs(data_dir, pipeline, INPUT_CACHE_BYTES)
     keys: list[str] = []
     failures: list[Failure] = []

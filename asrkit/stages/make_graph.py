@@ -20,7 +20,9 @@ from asrkit.graph.difference import difference
 from asrkit.graph.directory import DIFFERENCE, save_graph
 from asrkit.graph.fst import write_fst
 from asrkit.graph.grammar_fst import BACKOFF, Grammar, acceptor_grammar, ngram_grammar
-from asrkit.graph.hclg import GraphConfig, compile_hclg
+from asrkit.graph.hclg import GraphConfig
+from asrkit.graph.tlg import compile_graph
+from asrkit.hmm.ctc import blank_phone, ctc_structure
 from asrkit.hmm.transitions import TransitionModel
 from asrkit.lang.langdir import Lang
 from asrkit.lang.silence import SILENCE_FILE
@@ -28,6 +30,7 @@ from asrkit.lang.symbols import SymbolTable
 from asrkit.lm.arpa import read_arpa
 from asrkit.lm.grammar import read_grammar
 from asrkit.lm.lookahead import lookahead_model
+from asrkit.recognizer.acoustics import is_ctc
 from asrkit.stages.acoustic import copy_file, load_transition_model
 from asrkit.stages.record import RunOptions, StageReport, StageResult, run_stage
 
@@ -106,7 +109,8 @@ def make_graph(
     def body() -> StageResult:
         lang = Lang.load(lang_path)
         tree, transitions = load_transition_model(model_path)
-        check_lang_fits(lang, lang_path, transitions, model_path)
+        has_blank = is_ctc(model_path)
+        check_lang_fits(lang, lang_path, transitions, model_path, has_blank)
         (out / "graph.json").unlink(missing_ok=True)  # killed half-way, this is no graph directory
         (out / DIFFERENCE).unlink(missing_ok=True)
         full: dict[str, int] = {}
@@ -121,7 +125,7 @@ def make_graph(
         say_what_was_dropped(grammar, lm_path)
         check_memory(grammar, config, lm_path)
         try:
-            fst = compile_hclg(lang, grammar.fst, tree, transitions, config)
+            fst = compile_graph(lang, grammar.fst, tree, transitions, config, has_blank)
         except MemoryError:
             raise too_large(
                 f"there is not enough memory for a graph of {grammar.fst.num_arcs} n-grams", lm_path
@@ -133,6 +137,7 @@ def make_graph(
             "model": str(model_path),
             "config": to_mapping(config),
             "silence_phones": lang.silence_phones,
+            "blank_phone": blank_phone(lang.inventory) if has_blank else None,
             "on_the_fly": config.on_the_fly,
         }
         copy_file(lang_path / "lexicon.txt", out / "lexicon.txt")
@@ -223,14 +228,20 @@ def say_what_was_dropped(grammar: Grammar, path: Path) -> None:
         )
 
 
-def check_lang_fits(lang: Lang, lang_path: Path, transitions: TransitionModel, model_path: Path) -> None:
-    """Raise :class:`ModelError` when the phones or HMMs of lang directory and model differ."""
+def check_lang_fits(
+    lang: Lang, lang_path: Path, transitions: TransitionModel, model_path: Path, has_blank: bool = False
+) -> None:
+    """Raise :class:`ModelError` when the phones or HMMs of lang directory and model differ.
+
+    A model that has a blank has HMMs of its own, and those of the lang directory play no part.
+    """
     remedy = "make the lang directory with the phones and topology of the training"
     phones = lang_path.joinpath("phones.txt"), model_path / "lang" / "phones.txt"
     if phones[1].is_file():
         theirs = [s for s in SymbolTable.load(phones[1]).symbols if not s.startswith("#")]
         if theirs != [s for s in lang.phones.symbols if not s.startswith("#")]:
             raise ModelError(f"the phones differ from those of the model {model_path}", where=lang_path, remedy=remedy)
-    model, own = transitions.topology, lang.topology
+    model = transitions.topology
+    own = ctc_structure(lang.inventory)[1].topology if has_blank else lang.topology
     if own.phones != model.phones or any(own.states(p) != model.states(p) for p in own.phones):
         raise ModelError(f"the topology differs from that of the model {model_path}", where=lang_path, remedy=remedy)

@@ -19,7 +19,7 @@ from asrkit.data.datadir import DataDir
 from asrkit.data.subset import write_subset
 from asrkit.data.tables import SPECS
 from asrkit.features.cmvn import CmvnStats
-from asrkit.features.pipeline import ModelInputs
+from asrkit.features.pipeline import ModelInputs, check_every_frame
 from asrkit.gmm.model import GmmHmm
 from asrkit.gmm.training import NOT_FINITE
 from asrkit.stages.acoustic import INPUTS_FILE, AcousticModel, copy_file, data_files, load_acoustic_model, model_files
@@ -74,6 +74,7 @@ def write_inputs(
     def body() -> StageResult:
         data = DataDir.load(data_path)
         model = load_acoustic_model(model_path)
+        check_every_frame(model.pipeline, "write-inputs")
         features = model.inputs(data)
         if transforms is not None:
             found = ArchiveReader(transforms / "trans.scp") if adapting[0].exists() else {}

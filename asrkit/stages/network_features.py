@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asrkit.data.datadir import DataDir
-from asrkit.features.pipeline import ModelInputs, PipelineConfig
+from asrkit.features.pipeline import ModelInputs, PipelineConfig, check_every_frame
 
 CACHE_BYTES = 1 << 28
 """Features kept in memory between epochs (256 MB: four hours of 40 dimensions); more are read again."""
@@ -17,6 +17,7 @@ CACHE_BYTES = 1 << 28
 
 def open_features(data: DataDir, pipeline: PipelineConfig) -> ModelInputs:
     """Return features as a training reads them: not spliced, kept in memory as far as they fit."""
+    check_every_frame(pipeline, "this training")
     return ModelInputs(data, replace(pipeline, splice_left=0, splice_right=0), CACHE_BYTES)
 
 

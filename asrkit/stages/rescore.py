@@ -211,7 +211,7 @@ def _rescore(
     keys = [key for key in lattices if key in data.utterances]
     if not keys:
         raise DataError(f"no lattice of {lattices.path} is of an utterance of this data directory", where=data_path)
-    files = HypothesisFiles(data, words, config.settings, model.front_end.frame_shift_ms / 1000)
+    files = HypothesisFiles(data, words, config.settings, model.frame_secs)
     failures = [Failure(key, "no lattice") for key in data.utterances if key not in lattices]
     arcs = [0, 0]
 

@@ -20,6 +20,7 @@ from asrkit.nnet.sequence.config import SequenceConfig
 from asrkit.nnet.sequence.criterion import Criterion
 from asrkit.nnet.sequence.training import SequenceData, SequenceReport, train_sequences
 from asrkit.nnet.train.checkpoint import CheckpointStore
+from asrkit.recognizer.acoustics import check_aligns
 from asrkit.stages.acoustic import AcousticModel, load_acoustic_model, model_files, save_model_folder
 from asrkit.stages.checkpoint import training_key
 from asrkit.stages.frame_targets import hold_out
@@ -151,6 +152,7 @@ def network_of(model: AcousticModel) -> NnetHmm:
             where=model.path,
             remedy="train one with `asrkit train-dnn mlp` first; for mixtures there is `asrkit train-gmm mmi`",
         )
+    check_aligns(model.model, model.path, "this training")
     return model.model
 
 

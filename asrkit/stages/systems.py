@@ -83,7 +83,7 @@ def open_further(others: Sequence[tuple[Path, Path]], first: AcousticModel) -> l
                 where=model_path,
                 remedy="combine hypotheses or lattices instead (`asrkit combine`), or train both on one alignment",
             )
-        shifts = [one.front_end.frame_shift_ms for one in (first, model)]
+        shifts = [1000 * one.frame_secs for one in (first, model)]
         if shifts[0] != shifts[1]:
             raise ModelError(f"its frame shift is {shifts[1]:g} ms, that of the first {shifts[0]:g}", where=model_path)
         systems.append(System(model, model.inputs(DataDir.load(data_path))))

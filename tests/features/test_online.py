@@ -51,7 +51,7 @@ def test_a_stream_of_features_has_the_bits_of_the_whole(kind: str, snip_edges: b
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(1, 5000), min_size=1, max_size=4))
 def test_blocks_of_any_size_give_the_same_bits(sizes: list[int]) -> None:
-    config = PipelineConfig(splice_left=3, splice_right=4)
+    config = PipelineConfig(splice_left=3, splice_right=4, keep_every=2)
     rng = np.random.default_rng(0)
     transform = rng.standard_normal((11, 8 * 39)).astype(np.float32)
     prior = CmvnStats.of(rng.standard_normal((50, 13)).astype(np.float32))
@@ -63,9 +63,10 @@ def test_blocks_of_any_size_give_the_same_bits(sizes: list[int]) -> None:
     np.testing.assert_array_equal(inputs(sizes), inputs([len(SAMPLES)]))
 
 
+@pytest.mark.parametrize("keep_every", [1, 3])
 @pytest.mark.parametrize("sizes", [[160], [801], [24077]])
-def test_inputs_without_cmvn_are_those_of_the_pipeline(sizes: list[int]) -> None:
-    config = PipelineConfig(cmvn="none", delta_order=2, splice_left=2, splice_right=3)
+def test_inputs_without_cmvn_are_those_of_the_pipeline(sizes: list[int], keep_every: int) -> None:
+    config = PipelineConfig(cmvn="none", delta_order=2, splice_left=2, splice_right=3, keep_every=keep_every)
     transform = np.random.default_rng(1).standard_normal((7, 6 * 39)).astype(np.float32)
     expected = apply_affine(FeaturePipeline(config).apply(FRONT_END.compute(SAMPLES)), transform)
     found = streamed(InputStream(FRONT_END.stream(), config, None, transform), SAMPLES, sizes)

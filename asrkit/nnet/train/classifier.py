@@ -80,7 +80,7 @@ def evaluate(network: Network, frames: Frames) -> Tally:
                 scores = network(batch.inputs).float()
                 loss = functional.cross_entropy(scores, batch.targets, reduction="none").double().sum()
                 correct = (scores.argmax(dim=1) == batch.targets).sum()
-                total = total + Tally(len(batch.targets), float(loss), int(correct))
+                total = total + Tally(len(batch.targets), len(batch.targets), float(loss), int(correct))
     return total
 
 

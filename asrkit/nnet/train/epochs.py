@@ -32,33 +32,40 @@ P = TypeVar("P")
 
 @dataclass(frozen=True)
 class Tally:
-    """Sums over frames, a monoid.
+    """Sums over targets, a monoid: over the frames where each has a class, over labels where utterances have these.
 
     Attributes
     ----------
     frames : int
+    targets : int
     loss : float
         Natural log; cross-entropy in all.
     correct : int
-        Frames whose class had the best score.
+        Frames whose class had the best score; of labels those that were found, less those that were put in.
     """
 
     frames: int = 0
+    targets: int = 0
     loss: float = 0.0
     correct: int = 0
 
     def __add__(self, other: Tally) -> Tally:
-        return Tally(self.frames + other.frames, self.loss + other.loss, self.correct + other.correct)
+        return Tally(
+            self.frames + other.frames,
+            self.targets + other.targets,
+            self.loss + other.loss,
+            self.correct + other.correct,
+        )
 
     @property
     def mean_loss(self) -> float:
-        """Cross-entropy of a frame, in nats."""
-        return self.loss / self.frames if self.frames else math.nan
+        """Cross-entropy of a target, in nats."""
+        return self.loss / self.targets if self.targets else math.nan
 
     @property
     def accuracy(self) -> float:
-        """Share of frames named rightly."""
-        return self.correct / self.frames if self.frames else math.nan
+        """Share of targets named rightly."""
+        return self.correct / self.targets if self.targets else math.nan
 
 
 @dataclass(frozen=True)
@@ -221,8 +228,8 @@ class EpochRun(ABC, Generic[P]):
         torch.manual_seed(int(random_stream(self.seed, "dropout", item).integers(1 << 62)))
         mine = self.train(piece)
         self.group.share_buffers(self.network)
-        frames, loss, correct = self.group.add([mine.frames, mine.loss, mine.correct])
-        return Tally(int(frames), loss, int(correct))
+        frames, targets, loss, correct = self.group.add([mine.frames, mine.targets, mine.loss, mine.correct])
+        return Tally(int(frames), int(targets), loss, int(correct))
 
     def _snapshot(self) -> Snapshot:
         """Return everything that the rest of the training depends on."""
@@ -253,14 +260,19 @@ class Sums:
     def __init__(self, device: torch.device) -> None:
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
         self._correct = torch.zeros((), dtype=torch.int64, device=device)
-        self._frames = 0
+        self._frames = self._targets = 0
 
     def add(self, scores: torch.Tensor, losses: torch.Tensor, targets: torch.Tensor) -> None:
         """Add frames: scores (B, K), losses (B,), classes (B,)."""
+        self.count(len(targets), len(targets), losses, (scores.detach().argmax(dim=1) == targets).sum())
+
+    def count(self, frames: int, targets: int, losses: torch.Tensor, correct: torch.Tensor | int) -> None:
+        """Add so many frames and targets with their losses (n,), and how many were named rightly."""
         self._loss += losses.detach().sum()
-        self._correct += (scores.detach().argmax(dim=1) == targets).sum()
-        self._frames += len(targets)
+        self._correct += correct
+        self._frames += frames
+        self._targets += targets
 
     def tally(self) -> Tally:
         """Return the sums."""
-        return Tally(self._frames, float(self._loss), int(self._correct))
+        return Tally(self._frames, self._targets, float(self._loss), int(self._correct))

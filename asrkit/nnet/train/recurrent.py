@@ -1,8 +1,9 @@
-"""Training a recurrent network to name the class of each frame: minibatches of whole utterances."""
+"""Training a recurrent network on whole utterances: by the class of each frame, or by another objective."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,6 +21,36 @@ from asrkit.nnet.train.parallel import Group
 from asrkit.nnet.train.utterances import Read, UtteranceBatch, Utterances
 
 
+class Objective(Protocol):
+    """What a training makes less."""
+
+    def __call__(self, scores: torch.Tensor, batch: UtteranceBatch, sums: Sums, /) -> torch.Tensor:
+        """Return the loss of a minibatch with these scores (N, num_outputs), and add what is reported to the sums."""
+        ...
+
+
+class FrameClasses:
+    """The cross-entropy of the class of each frame.
+
+    Parameters
+    ----------
+    weights : (num_outputs,) float32, optional
+        What a frame of each class weighs in the loss returned; the losses reported are not weighted.
+    """
+
+    def __init__(self, weights: torch.Tensor | None = None) -> None:
+        self._weights = weights
+
+    def __call__(self, scores: torch.Tensor, batch: UtteranceBatch, sums: Sums, /) -> torch.Tensor:
+        """Return the loss; see :class:`Objective`."""
+        losses = functional.cross_entropy(scores, batch.targets, reduction="none")
+        sums.add(scores, losses, batch.targets)
+        return (losses if self._weights is None else losses * self._weights[batch.targets]).sum()
+
+
+FRAME_CLASSES = FrameClasses()
+
+
 def train_recurrent(
     network: SequenceNetwork,
     training: Utterances,
@@ -30,6 +61,7 @@ def train_recurrent(
     progress: Progress = silent,
     class_weights: NDArray[np.float32] | None = None,
     group: Group | None = None,
+    objective: Objective | None = None,
 ) -> tuple[EpochReport, ...]:
     """Train until the schedule stops; the network ends with the weights of the least held-out loss.
 
@@ -47,6 +79,8 @@ def train_recurrent(
         What a frame of each class weighs in the loss that is trained on; the losses reported are not weighted.
     group : Group, optional
         The processes that train together, each on its share of every minibatch's utterances.
+    objective : Objective, optional
+        By default the classes of frames. Another one has no use for ``class_weights``.
 
     Raises
     ------
@@ -65,19 +99,21 @@ def train_recurrent(
     group = group or Group()
     with torch_threads(config.threads), matmul_precision(config.precision):
         network.to(pick_device(config.device))
-        run = _Run(network, training, heldout, config, seed, class_weights, group)
+        run = _Run(network, training, heldout, config, seed, class_weights, group, objective)
         return run.until_stopped(store, progress)
 
 
-def evaluate_utterances(network: SequenceNetwork, utterances: Utterances) -> Tally:
-    """Return the sums over all frames of a network on their device."""
+def evaluate_utterances(
+    network: SequenceNetwork, utterances: Utterances, objective: Objective = FRAME_CLASSES
+) -> Tally:
+    """Return the sums over all utterances of a network on their device."""
     network.eval()
     total = Tally()
     with torch.inference_mode():
         for batch in utterances.in_order():
             sums = Sums(batch.inputs.device)
             for scores, chunk, _ in _scored(network, batch.chunks(utterances.config.chunk_frames)):
-                sums.add(scores, _losses(scores, chunk), chunk.targets)
+                objective(scores, chunk, sums)
             total = total + sums.tally()
     return total
 
@@ -93,10 +129,6 @@ def _scored(
         yield scores, chunk, state
 
 
-def _losses(scores: torch.Tensor, batch: UtteranceBatch) -> torch.Tensor:
-    return functional.cross_entropy(scores, batch.targets, reduction="none")
-
-
 class _Run(EpochRun[Read]):
     """A training under way, minibatch by minibatch."""
 
@@ -109,10 +141,12 @@ class _Run(EpochRun[Read]):
         seed: int,
         class_weights: NDArray[np.float32] | None,
         group: Group,
+        objective: Objective | None,
     ) -> None:
         super().__init__(network, config, config.utterances.batch_frames, seed, class_weights, group)
         self.sequences, self.training, self.heldout = network, training, heldout
         self.chunk_frames = config.utterances.chunk_frames
+        self.objective, self.measure = objective or FrameClasses(self.weights), objective or FRAME_CLASSES
 
     @property
     def num_pieces(self) -> int:
@@ -134,15 +168,12 @@ class _Run(EpochRun[Read]):
             found = next(scored, None)
             if found is not None:
                 scores, chunk, _state = found
-                losses = _losses(scores, chunk)
-                weighted = losses if self.weights is None else losses * self.weights[chunk.targets]
-                (weighted.sum() / self.batch_frames).backward()
-                sums.add(scores, losses, chunk.targets)
+                (self.objective(scores, chunk, sums) / self.batch_frames).backward()
             # A process whose utterances have ended still takes the steps of the others.
             self.group.add_gradients(self.optimiser.parameters)
             self.optimiser.step()
         return sums.tally()
 
     def evaluate(self) -> Tally:
-        """Return the sums over the held-out frames."""
-        return evaluate_utterances(self.sequences, self.heldout)
+        """Return the sums over the held-out utterances."""
+        return evaluate_utterances(self.sequences, self.heldout, self.measure)

@@ -29,8 +29,8 @@ class UtteranceBatch:
     ----------
     inputs : (N, (left + 1 + right) * D) float32
         Normalised windows, packed.
-    targets : (N,) int64
-        Class of each frame, 0-based, packed.
+    targets : (N,) or (B, L) int64
+        Class of each frame, 0-based, packed; or the labels of each utterance, 0-based, and -1 behind the last of them.
     packing : Packing
     """
 
@@ -152,16 +152,35 @@ class Utterances:
         mine = keys[part::num_parts]
         if not mine:
             return Read(number, longest, None)
-        inputs, targets = [], []
+        inputs = []
         for key in mine:
-            length = self._num_frames[key]
-            rows = normalised(self._features[key], self._normalisation, key, length)
+            rows = normalised(self._features[key], self._normalisation, key, self._num_frames[key])
             inputs.append(splice(rows, self._left, self._right))
-            targets.append(checked_targets(self._targets[key], key, length))
         packing = Packing(tuple(self._num_frames[key] for key in mine))
         packed = packing.pack(torch.from_numpy(np.concatenate(inputs)))
-        classes = packing.pack(torch.from_numpy(np.concatenate(targets).astype(np.int64)))
-        return Read(number, longest, UtteranceBatch(packed.to(self._device), classes.to(self._device), packing))
+        targets = torch.from_numpy(self._targets_of(mine, packing).astype(np.int64))
+        return Read(number, longest, UtteranceBatch(packed.to(self._device), targets.to(self._device), packing))
+
+    def _targets_of(self, keys: Sequence[str], packing: Packing) -> NDArray[np.int32]:
+        """Return the targets of a minibatch."""
+        frames = [checked_targets(self._targets[key], key, self._num_frames[key]) for key in keys]
+        packed: NDArray[np.int32] = packing.pack(torch.from_numpy(np.concatenate(frames))).numpy()
+        return packed
+
+
+class LabelledUtterances(Utterances):
+    """A set of utterances of which each has labels in an order, but no times of these.
+
+    ``targets`` are (L,) integers, 0-based, of each utterance: any number of them, one at least.
+    """
+
+    def _targets_of(self, keys: Sequence[str], packing: Packing) -> NDArray[np.int32]:
+        """Return the labels of a minibatch, (B, L), -1 behind the last of each."""
+        labels = [self._targets[key] for key in keys]
+        padded = np.full((len(keys), max(map(len, labels))), -1, dtype=np.int32)
+        for row, one in zip(padded, labels, strict=True):
+            row[: len(one)] = one
+        return padded
 
 
 @dataclass(frozen=True, eq=False)

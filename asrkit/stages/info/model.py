@@ -31,6 +31,7 @@ def model_facts(path: Path) -> dict[str, Any]:
         "speaker_adaptive": model.is_speaker_adaptive,
         **model.sizes(),
         **(_mixture_facts(model) if isinstance(model, GmmHmm) else {"network": model.shape.described()}),
+        "ctc": model.has_blank,
         "dim": model.unadapted.dim,
         "transition_ids": loaded.transitions.num_transition_ids,
         "inputs": _input_facts(loaded),
@@ -61,6 +62,7 @@ def _input_facts(loaded: AcousticModel) -> dict[str, Any]:
         "norm_vars": pipeline.norm_vars,
         "delta_order": pipeline.delta_order,
         "splice": [pipeline.splice_left, pipeline.splice_right],
+        "keep_every": pipeline.keep_every,
         "lda_mllt": None if transform is None else "x".join(map(str, transform.shape)),
         "fmllr": loaded.model.is_speaker_adaptive,
     }
