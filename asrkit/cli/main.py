@@ -40,6 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sample": ("asrkit.cli.sample", "Draw frames from a stack of RBMs, as arrays and pictures."),
     "train-music": ("asrkit.cli.train_music", "Train a model of music, which foretells the notes of the next step."),
     "sample-music": ("asrkit.cli.sample_music", "Draw pieces from a model of music, as MIDI files and a picture."),
+    "timing": ("asrkit.cli.timing", "Train nets of one memory cell on tasks of precise timing."),
     "train-dnn": ("asrkit.cli.train_dnn", "Train a neural network as acoustic model, or as classifier."),
     "classify": ("asrkit.cli.classify", "Name the label of each utterance: speaker, gender, word."),
     "adapt": ("asrkit.cli.adapt", "Adapt a trained GMM-HMM to a new speaker or domain (MAP)."),

@@ -1,0 +1,1 @@
+"""Learning precise timing: the tasks and the net of Gers, Schraudolph & Schmidhuber (2002)."""

@@ -1,0 +1,114 @@
+"""`asrkit timing`: how many nets of one memory cell learn a task of precise timing, and how soon."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asrkit.core.errors import ConfigError
+from asrkit.core.files import write_json
+from asrkit.core.jobs import map_in_order
+from asrkit.core.streams import random_stream
+from asrkit.nnet.timing.config import AnyTimingConfig, Learner
+from asrkit.nnet.timing.picture import Watched, draw_traces
+from asrkit.nnet.timing.streams import draw_offsets
+from asrkit.nnet.timing.training import TimingRun, train_run, watch
+from asrkit.stages.record import RunOptions, StageReport, StageResult, run_stage
+
+TABLE, PICTURE = "timing.json", "timing.png"
+
+DRAWN_STEPS = 150
+"""That a picture shows, at most."""
+
+
+def timing(task: str, out: Path, config: AnyTimingConfig, options: RunOptions, pictures: bool = True) -> StageReport:
+    """Train each learner from several initial weights, and count those that solve the task.
+
+    Parameters
+    ----------
+    task : {'delays', 'spikes', 'functions'}
+        Name of the subcommand.
+    out : Path
+        Directory to be made: ``timing.json``, a row a learner with all its runs, and ``timing.png``, what the best net
+        of each does.
+    pictures : bool
+        Make ``timing.png``; needs matplotlib.
+
+    Raises
+    ------
+    ConfigError
+        A picture is wanted, and matplotlib is not installed.
+    """
+    if pictures and importlib.util.find_spec("matplotlib") is None:
+        raise ConfigError("pictures need matplotlib", remedy="pip install 'asrkit[report]', or --no-picture")
+
+    def body() -> StageResult:
+        jobs = [(learner, number) for learner in config.learners for number in range(config.runs)]
+        work = functools.partial(train_run, config=config, seed=options.seed)
+        results = map_in_order(work, jobs, options.num_jobs, "threads")
+        runs = list(options.progress(results, total=len(jobs), label="runs"))
+        rows = [_row(learner, [run for run in runs if run.learner == learner]) for learner in config.learners]
+        write_json(out / TABLE, rows)
+        if pictures:
+            draw_traces([_watched(learner, runs, config, options.seed) for learner in config.learners], out / PICTURE)
+        figures = {f"solved_{row['learner']}": f"{row['solved']} of {config.runs}" for row in rows}
+        return StageResult(figures, lines=tuple(map(_line, rows)))
+
+    outputs = [out / TABLE] + [out / PICTURE] * pictures
+    return run_stage(f"timing {task}", out, [], config, outputs, options, body)
+
+
+def _row(learner: Learner, runs: Sequence[TimingRun]) -> dict[str, Any]:
+    """Return the row of a learner; streams and steps are of its runs that solved the task."""
+    solved = [run for run in runs if run.solved]
+    streams = np.array([run.streams for run in solved], dtype=np.float64)
+    spread = round(float(streams.std(ddof=1)), 1) if len(solved) > 1 else None
+    return {
+        "learner": learner,
+        "runs": len(runs),
+        "solved": len(solved),
+        "diverged": sum(run.diverged for run in runs),
+        "streams": round(float(streams.mean()), 1) if solved else None,
+        "streams_deviation": spread,
+        "root_mean_square": round(float(np.mean([run.root_mean_square for run in solved])), 4) if solved else None,
+        "each": [
+            {
+                "run": run.number,
+                "solved": run.solved,
+                "diverged": run.diverged,
+                "streams": run.streams,
+                "steps": run.steps,
+                "best_test": run.best,
+                "root_mean_square": run.root_mean_square,
+                "weights": [round(float(w), 6) if np.isfinite(w) else None for w in run.weights],
+            }
+            for run in runs
+        ],
+    }
+
+
+def _line(row: dict[str, Any]) -> str:
+    if not row["solved"]:
+        best = max(one["best_test"] for one in row["each"])
+        return f"{row['learner']}: none of {row['runs']} solved it; the best test went right for {best} intervals"
+    spread = f" ± {row['streams_deviation'] / 1000:.1f}" if row["streams_deviation"] is not None else ""
+    return (
+        f"{row['learner']}: {row['solved']} of {row['runs']} solved it, after {row['streams'] / 1000:.1f}{spread} "
+        f"thousand streams; error {row['root_mean_square']:.3f}"
+    )
+
+
+def _watched(learner: Learner, runs: Sequence[TimingRun], config: AnyTimingConfig, seed: int) -> Watched:
+    """Return what the picture shows of a learner: its run that solved the task first, else that with the best test."""
+    mine = [run for run in runs if run.learner == learner]
+    best = min(mine, key=lambda run: (run.diverged, not run.solved, run.streams if run.solved else -run.best))
+    offsets = draw_offsets(config, random_stream(seed, "timing picture"), -(-DRAWN_STEPS // config.period))
+    inputs, targets, rows = watch(best, config, offsets)
+    state = "solved" if best.solved else f"not solved, {best.best} intervals right"
+    title = f"{learner}, run {best.number}: {state}, {best.streams} streams"
+    return title, inputs[:DRAWN_STEPS], targets[:DRAWN_STEPS], rows[:DRAWN_STEPS]
