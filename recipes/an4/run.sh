@@ -5,7 +5,7 @@
 #
 # Stages: 0 data, 1 language, 2 features, 3 monophones, 4 their graphs, decoding and scores, 5 triphones, 6 LDA and MLLT,
 # 7 speaker-adaptive training, 8 networks on its inputs: sigmoid units on a deep belief network, and rectifiers with
-# dropout; each with its scores.
+# dropout; each with its scores; 9 recurrent ones: LSTM that read forwards and backwards, their mean, and a BLSTM.
 # --lms names further ARPA files; each is a column of the result beside the trigram and the uniform unigram made here.
 # The official test set is decoded where the corpus has it, with the LM weight and penalty that the dev set chose.
 
@@ -89,4 +89,13 @@ if runs 8 "networks"; then
     --seed "$seed"
   asrkit train-dnn mlp "$data/train_sat" "$exp/sat_ali" "$exp/dnn" --config "$recipe/conf/dnn.toml" --seed "$seed"
   for model in dbn_dnn dnn; do evaluate_network "$model"; done
+fi
+
+if runs 9 "recurrent networks"; then
+  asrkit train-dnn lstm "$data/train_sat" "$exp/sat_ali" "$exp/lstm" --config "$recipe/conf/lstm.toml" --seed "$seed"
+  asrkit train-dnn lstm "$data/train_sat" "$exp/sat_ali" "$exp/lstm_backwards" --config "$recipe/conf/lstm.toml" \
+    --set network.backwards=true --set pipeline.splice_left=5 --set pipeline.splice_right=2 --seed "$seed"
+  asrkit train-dnn blstm "$data/train_sat" "$exp/sat_ali" "$exp/blstm" --config "$recipe/conf/blstm.toml" --seed "$seed"
+  for model in lstm lstm_backwards blstm; do evaluate_network "$model"; done
+  evaluate_network lstm lstm_backwards
 fi
