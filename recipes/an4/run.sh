@@ -94,7 +94,8 @@ fi
 if runs 9 "recurrent networks"; then
   asrkit train-dnn lstm "$data/train_sat" "$exp/sat_ali" "$exp/lstm" --config "$recipe/conf/lstm.toml" --seed "$seed"
   asrkit train-dnn lstm "$data/train_sat" "$exp/sat_ali" "$exp/lstm_backwards" --config "$recipe/conf/lstm.toml" \
-    --set network.backwards=true --set pipeline.splice_left=5 --set pipeline.splice_right=2 --seed "$seed"
+    --set network.backwards=true --set pipeline.splice_left=5 --set pipeline.splice_right=2 \
+    --set training.utterances.chunk_frames=0 --seed "$seed"
   asrkit train-dnn blstm "$data/train_sat" "$exp/sat_ali" "$exp/blstm" --config "$recipe/conf/blstm.toml" --seed "$seed"
   for model in lstm lstm_backwards blstm; do evaluate_network "$model"; done
   evaluate_network lstm lstm_backwards
