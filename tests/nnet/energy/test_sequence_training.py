@@ -203,3 +203,40 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         save_model(tmp_path / "b", "sequence-model", arrays, broken)
         with pytest.raises(ModelError, match="does not fit its description"):
             load_sequence_model(tmp_path / "b")
+
+
+# Both devices
+
+
+GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+
+
+@GPU
+def test_a_gpu_trains_a_nade_to_what_a_cpu_does(tmp_path: Path) -> None:
+    config = RnnNadeConfig(8, RecurrenceConfig(cell="gru", units=12))
+    histories = []
+    for device in ("cpu", "cuda"):
+        model = new_model("rnn-nade", V, config, Draws(0, "model")).to(device)
+        learner = SequenceTrainer(model, training(5), 0, CheckpointStore(tmp_path / device, "key", 1e9))
+        learner.train(planted(40, 1), planted(10, 2))
+        histories.append([(row["cost"], row["held_out_log_likelihood"]) for row in learner.history])
+    np.testing.assert_allclose(histories[1], histories[0], rtol=1e-2)
+
+
+@GPU
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_a_gpu_learns_and_foretells_as_a_cpu_does(kind: str, tmp_path: Path) -> None:
+    model = new_model(kind, V, CONFIGS[kind], Draws(0, "model")).to("cuda")
+    if kind != "rnn-nade":
+        pretrain_rbm(model, planted(60, 1), 5, CdConfig(learning_rate=0.1), 0)
+    learner = SequenceTrainer(model, training(40), 0, CheckpointStore(tmp_path / "store", "key", 1e9))
+    learner.train(planted(60, 1), planted(20, 2))
+    test, config = planted(30, 3), PredictionConfig(ais_runs=50, ais_temperatures=50)
+    found = {}
+    for device in ("cuda", "cpu"):
+        model.to(device)
+        found[device] = score_sequences(model, test, config, Draws(0, "score", device=torch.device(device)))
+    unknown = len(test) * math.log(6) / sum(len(one) for one in test)
+    assert found["cuda"].log_likelihood > -2 * unknown - 0.15
+    error = math.hypot(found["cuda"].error, found["cpu"].error)
+    assert abs(found["cuda"].log_likelihood - found["cpu"].log_likelihood) < 4 * error + 1e-3

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from asrkit.core.errors import ConfigError, DataError
-from asrkit.nnet.layers.config import FullyRecurrentConfig, GruConfig, LiGruConfig, LstmConfig, MlpConfig
+from asrkit.nnet.layers.config import ElmanConfig, FullyRecurrentConfig, GruConfig, LiGruConfig, LstmConfig, MlpConfig
 from asrkit.nnet.layers.recurrent import SequenceNetwork
 from asrkit.nnet.network import NetworkConfig, NetworkShape, scores_of, to_arrays
 from asrkit.nnet.normalisation import InputNormalisation
@@ -41,12 +41,14 @@ def corpus(names: range, delay: int = 2) -> tuple[dict[str, np.ndarray], dict[st
     return features, targets
 
 
-def utterances_of(names: range, config: UtterancesConfig = CONFIG.utterances, delay: int = 2) -> Utterances:
+def utterances_of(
+    names: range, config: UtterancesConfig = CONFIG.utterances, delay: int = 2, device: str = "cpu"
+) -> Utterances:
     features, targets = corpus(names, delay)
     normalisation = InputNormalisation.of(corpus(range(30))[0].values())
     lengths = {key: len(value) for key, value in features.items()}
-    device = torch.device("cpu")
-    return Utterances(features, list(features), normalisation, 0, 0, targets, config, device, lengths)
+    where = torch.device(device)
+    return Utterances(features, list(features), normalisation, 0, 0, targets, config, where, lengths)
 
 
 def build(config: NetworkConfig, seed: int = 1) -> SequenceNetwork:
@@ -62,7 +64,8 @@ def train(
     seed: int = 1,
 ) -> tuple[SequenceNetwork, tuple[EpochReport, ...]]:
     network = build(config, seed)
-    sets = (utterances_of(names, training.utterances) for names in (range(30), range(30, 36)))
+    device = training.device
+    sets = (utterances_of(names, training.utterances, device=device) for names in (range(30), range(30, 36)))
     return network, train_recurrent(network, *sets, training, seed, store)
 
 
@@ -201,3 +204,28 @@ def test_what_cannot_be_trained_on_is_refused() -> None:
     )
     with pytest.raises(DataError, match=r"u01.*expected \(24, 2\)"):
         list(wrong.in_order())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@pytest.mark.parametrize(
+    "config",
+    [
+        FullyRecurrentConfig(12),
+        ElmanConfig(2, 12),
+        LstmConfig(2, 12, peepholes=True),
+        LstmConfig(1, 12, bidirectional=True),
+        GruConfig(1, 12),
+        LiGruConfig(1, 24, batch_norm=False),
+    ],
+)
+def test_a_gpu_trains_to_what_a_cpu_does(config: NetworkConfig) -> None:
+    both = [train(config, replace(CONFIG, device=device)) for device in ("cpu", "cuda")]  # type: ignore[arg-type]
+    (on_cpu, cpu), (on_gpu, gpu) = both
+    for one, other in zip(cpu[:3], gpu[:3], strict=True):
+        assert (other.loss, other.heldout_loss) == pytest.approx((one.loss, one.heldout_loss), rel=1e-2)
+    assert gpu[-1].heldout_accuracy > 0.95
+    inputs = torch.randn(50, 2, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected = on_cpu.double()(inputs.double())
+        torch.testing.assert_close(on_cpu.float().cuda()(inputs.cuda()).cpu().double(), expected, rtol=1e-3, atol=1e-3)
+    assert next(on_gpu.parameters()).device.type == "cpu"
