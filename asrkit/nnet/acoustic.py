@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from asrkit.core.container import load_model, save_model
-from asrkit.core.errors import ModelError
+from asrkit.core.errors import DataError, ModelError
 from asrkit.hmm.transitions import LOG_PROBS, TransitionModel
 from asrkit.hmm.tree import ContextTree
 from asrkit.nnet.inference import compute
@@ -29,6 +29,9 @@ NETWORK = "network."
 """What the names of the network's arrays begin with."""
 
 LAYERS = "taking the outputs of a layer"
+
+MAX_WHOLE_FRAMES = 100_000
+"""Of an utterance that a network needs whole: seventeen minutes at a hundred frames a second, some gigabytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,8 +153,13 @@ class NnetHmm:
         Raises
         ------
         DataError
-            Another dimension.
+            Another dimension; or more than ``MAX_WHOLE_FRAMES`` for a network that needs whole utterances.
         """
+        if self.needs_whole and len(features) > MAX_WHOLE_FRAMES:
+            raise DataError(
+                f"{len(features)} frames, and the network reads utterances from their ends: {MAX_WHOLE_FRAMES} at most",
+                remedy="cut long recordings up with `asrkit segment`",
+            )
         return self._computed(features, lambda inputs: torch.log_softmax(self.network(inputs), dim=1))
 
     @property

@@ -13,11 +13,12 @@ from click.testing import CliRunner, Result
 
 from asrkit.cli.main import main
 from asrkit.core.archives import ArchiveReader
-from asrkit.core.errors import ModelError
+from asrkit.core.errors import DataError, ModelError
 from asrkit.core.files import read_json
 from asrkit.data.datadir import DataDir
 from asrkit.hmm.combination import CombinationConfig
 from asrkit.hmm.scorer import begun, loglike_blocks, needs_whole
+from asrkit.nnet import acoustic
 from asrkit.nnet.acoustic import NnetHmm
 from asrkit.stages import loglikes
 from asrkit.stages.acoustic import load_acoustic_model
@@ -124,6 +125,20 @@ def test_a_block_goes_on_where_the_one_before_ended(world: Path, kind: str) -> N
     assert running.loglikes(inputs[:0]).shape == (0, network.tree.num_pdfs)
     np.testing.assert_allclose(running.loglikes(inputs[6:9]), whole[6:9], rtol=1e-4, atol=1e-4)
     assert not len(list(loglike_blocks(network, inputs[:0], 5)))
+
+
+def test_utterances_too_long_to_be_in_memory_at_once_are_refused(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load_acoustic_model(world / "blstm")
+    inputs = model.inputs(DataDir.load(world / "data"))["u07"]
+    monkeypatch.setattr(acoustic, "MAX_WHOLE_FRAMES", len(inputs) - 1)
+    with pytest.raises(DataError, match=f"{len(inputs)} frames, .* {len(inputs) - 1} at most") as caught:
+        network_of(world, "blstm").loglikes(inputs)
+    assert "asrkit segment" in str(caught.value)
+    network_of(world, "lstm").loglikes(inputs)
+    monkeypatch.setattr(acoustic, "MAX_WHOLE_FRAMES", len(inputs))
+    network_of(world, "blstm").loglikes(inputs)
 
 
 def test_systems_together_remember_each_for_itself(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
