@@ -127,9 +127,7 @@ def test_a_block_goes_on_where_the_one_before_ended(world: Path, kind: str) -> N
     assert not len(list(loglike_blocks(network, inputs[:0], 5)))
 
 
-def test_utterances_too_long_to_be_in_memory_at_once_are_refused(
-    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_utterances_too_long_to_be_in_memory_at_once_are_refused(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = load_acoustic_model(world / "blstm")
     inputs = model.inputs(DataDir.load(world / "data"))["u07"]
     monkeypatch.setattr(acoustic, "MAX_WHOLE_FRAMES", len(inputs) - 1)
