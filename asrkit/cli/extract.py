@@ -21,8 +21,8 @@ def command(data: Path, model: Path | None, resample: bool, config: ExtractConfi
     """Extract features and CMVN statistics of a data directory.
 
     Writes feats.scp, cmvn.scp, utt2num_frames and frontend.json into DATA. The features are those of
-    `--set kind=mfcc|fbank|plp` with Kaldi's options (see --print-config), or with --like those of another data or
-    model directory.
+    `--set kind=mfcc|fbank|plp|spectrogram` with Kaldi's options (see --print-config), or with --like those of another
+    data or model directory.
     """
     from asrkit.stages.extract import extract, like
 

@@ -1,4 +1,4 @@
-"""The description of a front end: every option of Kaldi's compute-{mfcc,fbank,plp}-feats, and every floor."""
+"""The description of a front end: every option of Kaldi's compute-{mfcc,fbank,plp,spectrogram}-feats, every floor."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 
 from asrkit.core.errors import ConfigError
 
-FeatureKind = Literal["mfcc", "fbank", "plp"]
+FeatureKind = Literal["mfcc", "fbank", "plp", "spectrogram"]
 WindowType = Literal["povey", "hamming", "hanning", "rectangular", "blackman", "sine"]
 
 FLOAT32_EPSILON = 1.1920928955078125e-07
@@ -28,8 +28,8 @@ class FrontEndConfig:
 
     Attributes
     ----------
-    kind : {'mfcc', 'fbank', 'plp'}
-        Cepstra, log-mel filterbank, or perceptual linear prediction (Hermansky 1990).
+    kind : {'mfcc', 'fbank', 'plp', 'spectrogram'}
+        Cepstra, log-mel filterbank, perceptual linear prediction (Hermansky 1990), or log power spectrum.
     sample_rate_hz : int
         Kaldi's ``sample-frequency``.
     frame_length_ms, frame_shift_ms : float
@@ -59,14 +59,14 @@ class FrontEndConfig:
     num_ceps : int
         Cepstra, the zeroth included (mfcc and plp).
     use_energy : bool or None
-        Replace the zeroth cepstrum by the log energy, or put it in front of the filterbank. None is Kaldi's
-        default for the kind: True for mfcc and plp, False for fbank.
+        Replace the zeroth cepstrum, or the zeroth point of the spectrogram, by the log energy, or put it in front of
+        the filterbank. None is Kaldi's default for the kind: True for mfcc, plp and spectrogram, False for fbank.
     raw_energy : bool
         Take the energy before pre-emphasis and windowing.
     energy_floor : float
         Smallest energy (not log) of a frame; 0 leaves ``frame_energy_floor`` alone.
     frame_energy_floor : float
-        Smallest energy whose log is taken; Kaldi's constant is the float32 epsilon.
+        Smallest energy (spectrogram: or power) whose log is taken; Kaldi's constant is the float32 epsilon.
     mel_energy_floor : float
         Smallest mel energy whose log (or, for plp, power) is taken; Kaldi's constant is the float32 epsilon.
     cepstral_lifter : float
@@ -205,7 +205,12 @@ class FrontEndConfig:
         """Features a frame."""
         if self.kind == "fbank":
             return self.num_mel_bins + int(self.with_energy)
-        return self.num_ceps
+        return self.fft_size // 2 + 1 if self.kind == "spectrogram" else self.num_ceps
+
+    @property
+    def power_bins(self) -> int:
+        """Points of the power spectrum that are used, from 0 Hz on: Nyquist's is the spectrogram's alone."""
+        return self.fft_size // 2 + int(self.kind == "spectrogram")
 
 
 def _require(condition: bool, message: str, remedy: str | None = None) -> None:

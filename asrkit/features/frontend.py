@@ -18,6 +18,7 @@ from asrkit.features.fbank import Fbank
 from asrkit.features.framing import FrameBuffer, Framing
 from asrkit.features.mfcc import Mfcc
 from asrkit.features.plp import Plp
+from asrkit.features.spectrogram import Spectrogram
 from asrkit.features.windows import window
 
 __all__ = [
@@ -181,7 +182,7 @@ class _Chunk:
         self._tail = _tail(config, vtln_warp)
         self._window = _window(config)
         self._frames = np.zeros((CHUNK_FRAMES, config.fft_size), dtype=np.float32)
-        self._power = np.empty((CHUNK_FRAMES, config.fft_size // 2), dtype=np.float32)
+        self._power = np.empty((CHUNK_FRAMES, config.power_bins), dtype=np.float32)
         self._energies = np.zeros(CHUNK_FRAMES, dtype=np.float32)
 
     def __call__(self, samples: Samples, start: int, count: int) -> Features:
@@ -224,7 +225,12 @@ class _Chunk:
 
 @functools.lru_cache(maxsize=256)
 def _tail(config: FrontEndConfig, vtln_warp: float) -> _Tail:
-    kinds: dict[str, Callable[[FrontEndConfig, float], _Tail]] = {"mfcc": Mfcc, "fbank": Fbank, "plp": Plp}
+    kinds: dict[str, Callable[[FrontEndConfig, float], _Tail]] = {
+        "mfcc": Mfcc,
+        "fbank": Fbank,
+        "plp": Plp,
+        "spectrogram": Spectrogram,
+    }
     return kinds[config.kind](config, vtln_warp)
 
 

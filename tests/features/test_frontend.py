@@ -112,7 +112,61 @@ def test_fft_of_the_bare_frame_equals_a_direct_transform() -> None:
             assert ours[t, b] == pytest.approx(np.log(weights @ power), abs=TOLERANCE)
 
 
-KINDS = ["mfcc", "fbank", "plp"]
+def spectrum_by_kaldi(config: FrontEndConfig, samples: np.ndarray) -> np.ndarray:
+    """Return the log power spectrum: window and transform by the peer, floor and logs as Kaldi's source says."""
+    options = knf.FbankOptions()
+    frame = options.frame_opts
+    frame.samp_freq, frame.dither = config.sample_rate_hz, 0.0
+    frame.frame_length_ms, frame.frame_shift_ms = config.frame_length_ms, config.frame_shift_ms
+    frame.preemph_coeff, frame.remove_dc_offset = config.preemphasis_coefficient, config.remove_dc_offset
+    frame.window_type = config.window_type
+    window = knf.FeatureWindowFunction(frame)
+    rows, energies = [], []
+    for t in range((len(samples) - config.length) // config.shift + 1):
+        cut = samples[t * config.shift : t * config.shift + config.length].astype(np.float32)
+        cut = cut - cut.mean() if config.remove_dc_offset else cut
+        energies.append(np.log(max(float(cut @ cut), config.frame_energy_floor)))
+        cut = cut - config.preemphasis_coefficient * np.concatenate([cut[:1], cut[:-1]])
+        padded = np.zeros(config.fft_size, dtype=np.float32)
+        padded[: config.length] = np.array(window.apply(cut.tolist()))
+        packed = np.array(knf.Rfft(config.fft_size).compute(padded.tolist()))  # Re 0, Re Nyquist, Re 1, Im 1, ...
+        power = packed[2::2] ** 2 + packed[3::2] ** 2
+        rows.append([packed[0] ** 2, *power, packed[1] ** 2])
+    logs = np.log(np.maximum(np.array(rows), config.frame_energy_floor))
+    if config.with_energy:
+        logs[:, 0] = energies
+    return logs
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"window_type": "hamming", "use_energy": False, "frame_length_ms": 20.0, "preemphasis_coefficient": 0.0},
+        {"frame_energy_floor": 1e6, "sample_rate_hz": 8000, "remove_dc_offset": False},
+    ],
+    ids=lambda o: " ".join(f"{k}={v}" for k, v in o.items()),
+)
+def test_spectrograms_agree_with_kaldi_native_fbank(options: dict[str, Any]) -> None:
+    config = FrontEndConfig(kind="spectrogram", **options)
+    samples = speech_like(3001, rate=config.sample_rate_hz)
+    ours, theirs = FrontEnd(config).compute(samples), spectrum_by_kaldi(config, samples)
+    assert ours.shape[1] == config.dim == config.fft_size // 2 + 1
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=TOLERANCE)
+
+
+def test_a_spectrogram_of_the_bare_frame_shows_a_tone_at_its_point() -> None:
+    """Frames of 320 samples: points 50 Hz apart, 161 of them; a tone of 1 kHz is the highest at point 20."""
+    config = FrontEndConfig(
+        kind="spectrogram", frame_length_ms=20.0, round_to_power_of_two=False, window_type="hamming", use_energy=False
+    )
+    tone = 1000 * np.sin(2 * np.pi * 1000 * np.arange(4000) / 16000).astype(np.float32)
+    features = FrontEnd(config).compute(tone)
+    assert features.shape[1] == 161
+    assert set(features.argmax(axis=1)) == {20}
+
+
+KINDS = ["mfcc", "fbank", "plp", "spectrogram"]
 
 
 @settings(max_examples=25, deadline=None)
@@ -284,6 +338,7 @@ def test_pickles_as_its_configuration() -> None:
         ({"num_mel_bins": 128}, "holds no point of the FFT of 512"),
         ({"vtln_warp": 90.0}, "vtln_warp 90 with vtln_low 100 Hz"),
         ({"vtln_warp": 1.1, "vtln_low": 10.0}, "does not fit a filterbank"),
+        ({"kind": "spectrogram", "vtln_warp": 1.1}, "no filterbank to warp"),
     ],
 )
 def test_impossible_options_say_so(options: dict[str, Any], message: str) -> None:
