@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from asrkit.cli.options import stage_command
-from asrkit.stages.pretrain_config import PretrainDbnConfig, PretrainRbmConfig, PretrainSdaConfig
+from asrkit.stages.pretrain_config import PretrainCdbnConfig, PretrainDbnConfig, PretrainRbmConfig, PretrainSdaConfig
 from asrkit.stages.record import RunOptions, StageReport
 
 _PATH = click.Path(path_type=Path)
@@ -18,7 +18,8 @@ _PATH = click.Path(path_type=Path)
 def command() -> None:
     """Learn a stack of layers from features alone, without labels.
 
-    `asrkit train-dnn mlp --init` begins a network with them, and `asrkit sample` draws from a stack of RBMs.
+    `asrkit train-dnn mlp --init` begins a network with them, and `asrkit sample` draws from a stack of RBMs. Of a
+    convolutional network `asrkit extract --with` makes features, and `asrkit sample` pictures of what it has learned.
     """
 
 
@@ -53,3 +54,14 @@ def sda(data: Path, out: Path, config: Any, options: RunOptions) -> StageReport:
     from asrkit.stages.pretrain import pretrain_stack
 
     return pretrain_stack("sda", data, out, config, options)
+
+
+@command.command()
+@stage_command(PretrainCdbnConfig, jobs=False)
+@click.argument("data", type=_PATH)
+@click.argument("out", type=_PATH)
+def cdbn(data: Path, out: Path, config: Any, options: RunOptions) -> StageReport:
+    """A convolutional deep belief network, for `asrkit extract --with`: spectrograms of DATA make the network OUT."""
+    from asrkit.stages.pretrain_cdbn import pretrain_cdbn
+
+    return pretrain_cdbn(data, out, config, options)

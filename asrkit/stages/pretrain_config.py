@@ -8,6 +8,7 @@ from asrkit.core.errors import ConfigError
 from asrkit.features.pipeline import PipelineConfig
 from asrkit.nnet.autoencoders.config import AutoencoderConfig, Inputs
 from asrkit.nnet.energy.config import AisConfig, CdConfig, RbmConfig, UpDownConfig, Visible
+from asrkit.nnet.energy.convolutional_config import ConvolutionalCdConfig, ConvolutionalRbmConfig, WhiteningConfig
 from asrkit.nnet.train.config import Device, FramesConfig
 
 
@@ -161,3 +162,60 @@ class PretrainSdaConfig(PretrainConfig):
     inputs: Inputs = "gaussian"
     num_epochs: int = 10
     autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
+
+
+@dataclass(frozen=True)
+class PretrainCdbnConfig:
+    """Configuration of `asrkit pretrain cdbn`; sizes and constants of Lee, Pham, Largman and Ng 2009.
+
+    Attributes
+    ----------
+    pipeline : PipelineConfig
+        What is done to features; none of it by default, for spectrograms.
+    whitening : WhiteningConfig
+    layers : int
+        Convolutional RBMs, one on the other.
+    rbm : ConvolutionalRbmConfig
+        Of each layer.
+    gaussian_epochs, num_epochs : int
+        Of the first layer, and of the others.
+    gaussian, bernoulli : ConvolutionalCdConfig
+        Training of the first layer, and of the others.
+    buffer_frames : int
+        Frames whose windows are shuffled together; two buffers are in memory.
+    heldout_share : float
+        Share of the utterances, by whole speakers, that are watched and not trained on; 0: none.
+    num_watched : int
+        Windows of either kind that are watched, at most.
+    device : {'auto', 'cpu', 'cuda'}
+    threads : int
+        That a product is shared by on a CPU; another number may change its last bit.
+    checkpoint_secs : float
+        Between two checkpoints.
+    """
+
+    pipeline: PipelineConfig = field(default_factory=lambda: PipelineConfig(cmvn="none", delta_order=0))
+    whitening: WhiteningConfig = field(default_factory=WhiteningConfig)
+    layers: int = 2
+    rbm: ConvolutionalRbmConfig = field(default_factory=ConvolutionalRbmConfig)
+    gaussian_epochs: int = 10
+    num_epochs: int = 10
+    gaussian: ConvolutionalCdConfig = field(default_factory=ConvolutionalCdConfig)
+    bernoulli: ConvolutionalCdConfig = field(default_factory=lambda: ConvolutionalCdConfig(window_blocks=10))
+    buffer_frames: int = 100_000
+    heldout_share: float = 0.1
+    num_watched: int = 100
+    device: Device = "auto"
+    threads: int = 2
+    checkpoint_secs: float = 120.0
+
+    def __post_init__(self) -> None:
+        if self.pipeline.splice_left or self.pipeline.splice_right:
+            raise ConfigError("spliced features, and filters of a convolutional network span frames themselves")
+        if not 0 <= self.heldout_share < 1:
+            raise ConfigError(f"heldout_share is {self.heldout_share}, expected 0 to below 1")
+        for name in ("layers", "gaussian_epochs", "num_epochs", "buffer_frames", "num_watched", "threads"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}, expected 1 or more")
+        if not self.checkpoint_secs >= 0:
+            raise ConfigError(f"checkpoint_secs is {self.checkpoint_secs}, expected 0 or more")
