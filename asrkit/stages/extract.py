@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -65,7 +65,7 @@ def like(config: ExtractConfig, folder: Path) -> ExtractConfig:
 
 
 @dataclass(frozen=True)
-class _Recorded:
+class Recorded:
     """An utterance, its audio file, and its own warp factor where it has one."""
 
     utterance: Utterance
@@ -77,25 +77,25 @@ class _Recorded:
 class _Extracted:
     """What a worker found: features and statistics, or a reason why not, or (neither) that it must be streamed."""
 
-    source: _Recorded
+    source: Recorded
     features: NDArray[np.float32] | None = None
     stats: CmvnStats | None = None
     failure: Failure | None = None
 
 
 @dataclass(frozen=True)
-class _Extractor:
+class Extractor:
     """From an utterance to its features; sent to the workers."""
 
     front_end: FrontEnd
     resample: bool
     seed: int
 
-    def chunk(self, sources: Sequence[_Recorded]) -> list[_Extracted]:
+    def chunk(self, sources: Sequence[Recorded]) -> list[_Extracted]:
         """Extract utterances, but leave those to be streamed alone."""
         return [self._one(source) for source in sources]
 
-    def _one(self, source: _Recorded) -> _Extracted:
+    def _one(self, source: Recorded) -> _Extracted:
         try:
             info = self._info(source)
             if _duration_secs(source.utterance, info) > STREAMED_SECS:
@@ -111,7 +111,7 @@ class _Extractor:
             return _Extracted(source, failure=Failure(source.utterance.utterance_id, str(error)))
         return _Extracted(source, features, CmvnStats.of(features))
 
-    def blocks(self, source: _Recorded) -> Iterator[NDArray[np.float32]]:
+    def blocks(self, source: Recorded) -> Iterator[NDArray[np.float32]]:
         """Yield the features of a long utterance."""
         info = self._info(source)
         rate_hz = self.front_end.config.sample_rate_hz
@@ -120,7 +120,7 @@ class _Extractor:
             _check_finite(features, source)
             yield features
 
-    def _info(self, source: _Recorded) -> AudioInfo:
+    def _info(self, source: Recorded) -> AudioInfo:
         info = audio_info(source.audio)
         expected = self.front_end.config.sample_rate_hz
         if info.sample_rate_hz != expected and not self.resample:
@@ -134,7 +134,7 @@ class _Extractor:
     def _stream(self, utterance: Utterance) -> np.random.Generator | None:
         return dither_stream(self.front_end.config, self.seed, utterance.utterance_id)
 
-    def _too_short(self, num_samples: int, source: _Recorded) -> DataError:
+    def _too_short(self, num_samples: int, source: Recorded) -> DataError:
         config = self.front_end.config
         return DataError(
             f"{num_samples} samples are too few for a frame of {config.length}",
@@ -153,7 +153,7 @@ def _duration_secs(utterance: Utterance, info: AudioInfo) -> float:
     return end - (utterance.start_secs or 0.0)
 
 
-def _sample_blocks(source: _Recorded, info: AudioInfo) -> Iterator[Samples]:
+def _sample_blocks(source: Recorded, info: AudioInfo) -> Iterator[Samples]:
     utterance, rate_hz = source.utterance, info.sample_rate_hz
     block = int(BLOCK_SECS * rate_hz)
     if utterance.start_secs is None and utterance.end_secs is None:
@@ -170,7 +170,7 @@ def _sample_blocks(source: _Recorded, info: AudioInfo) -> Iterator[Samples]:
         start = stop
 
 
-def _check_finite(features: NDArray[np.float32], source: _Recorded) -> None:
+def _check_finite(features: NDArray[np.float32], source: Recorded) -> None:
     if not np.isfinite(features).all():
         raise DataError("features that are not finite", where=source.audio, remedy="look at the recording")
 
@@ -197,34 +197,47 @@ def extract(path: Path, config: ExtractConfig, options: RunOptions) -> StageRepo
         Too many utterances are unreadable, too short, or of another sampling rate. Nothing is written then.
     """
     data = DataDir.load(path)
-    tables = [path / name for name in ("wav.scp", "utt2spk", "segments", *WARP_TABLES)]
     warps = read_warps(data)
-    recorded = [_Recorded(u, data.audio_path(u), warps.get(key)) for key, u in sorted(data.utterances.items())]
-    audio = list(dict.fromkeys(source.audio for source in recorded))
-    outputs = [path / f"{name}.{kind}" for name in ("feats", "cmvn") for kind in ("ark", "scp")]
-    outputs += [path / "utt2num_frames", path / "frontend.json", *([path / INPUTS_FILE] if warps else [])]
+    sources = recorded(data, warps)
     return run_stage(
         "extract",
         path,
-        [*tables, *audio],
+        extract_inputs(path, sources),
         config,
-        outputs,
+        extract_outputs(path, bool(warps)),
         options,
-        lambda: _run(data, recorded, config, options),
+        lambda: _run(data, sources, config, options),
         uses_seed=config.dither > 0,
     )
 
 
-def _run(data: DataDir, recorded: list[_Recorded], config: ExtractConfig, options: RunOptions) -> StageResult:
+def recorded(data: DataDir, warps: Mapping[str, float]) -> list[Recorded]:
+    """Return the utterances with their audio files, in the order of their ids."""
+    return [Recorded(u, data.audio_path(u), warps.get(key)) for key, u in sorted(data.utterances.items())]
+
+
+def extract_inputs(path: Path, sources: Sequence[Recorded]) -> list[Path]:
+    """Return the files that decide what is extracted of a data directory: tables, and audio."""
+    tables = [path / name for name in ("wav.scp", "utt2spk", "segments", *WARP_TABLES)]
+    return [*tables, *dict.fromkeys(source.audio for source in sources)]
+
+
+def extract_outputs(path: Path, with_origin: bool) -> list[Path]:
+    """Return the files that are made, ``inputs.json`` among them where the features have another origin than audio."""
+    outputs = [path / f"{name}.{kind}" for name in ("feats", "cmvn") for kind in ("ark", "scp")]
+    return [*outputs, path / "utt2num_frames", path / "frontend.json", *([path / INPUTS_FILE] if with_origin else [])]
+
+
+def _run(data: DataDir, sources: list[Recorded], config: ExtractConfig, options: RunOptions) -> StageResult:
     front_end = FrontEnd(config.front_end)
-    extractor = _Extractor(front_end, config.resample, options.seed)
+    extractor = Extractor(front_end, config.resample, options.seed)
     num_frames: dict[str, int] = {}
     stats: dict[str, CmvnStats] = {}
     failures: list[Failure] = []
     with ArchiveWriter(data.path, "feats") as writer:
-        results = map_in_order(extractor.chunk, chunks(recorded, UTTERANCES_A_JOB), options.num_jobs, "threads")
+        results = map_in_order(extractor.chunk, chunks(sources, UTTERANCES_A_JOB), options.num_jobs, "threads")
         flat = (result for chunk in results for result in chunk)
-        for result in options.progress(flat, total=len(recorded), label="extract"):
+        for result in options.progress(flat, total=len(sources), label="extract"):
             utterance = result.source.utterance
             if result.failure is None:
                 result = _write(writer, extractor, result)
@@ -234,7 +247,7 @@ def _run(data: DataDir, recorded: list[_Recorded], config: ExtractConfig, option
             num_frames[utterance.utterance_id] = int(result.stats.count)
             key = utterance.speaker if config.cmvn == "speaker" else utterance.utterance_id
             stats[key] = stats[key] + result.stats if key in stats else result.stats
-        check_failures(failures, len(recorded), options, data.path)
+        check_failures(failures, len(sources), options, data.path)
         if not num_frames:
             raise DataError("no utterance with features", where=data.path, remedy=f"run `asrkit validate {data.path}`")
     with ArchiveWriter(data.path, "cmvn") as writer:
@@ -242,7 +255,7 @@ def _run(data: DataDir, recorded: list[_Recorded], config: ExtractConfig, option
             writer.write(key, value.to_matrix())
     write_lines(data.path / "utt2num_frames", (f"{key} {count}" for key, count in num_frames.items()))
     save_front_end(data.path, config.front_end)
-    if any(source.warp is not None for source in recorded):
+    if any(source.warp is not None for source in sources):
         write_json(data.path / INPUTS_FILE, WARPED)
     else:
         (data.path / INPUTS_FILE).unlink(missing_ok=True)
@@ -257,7 +270,7 @@ def _run(data: DataDir, recorded: list[_Recorded], config: ExtractConfig, option
     return StageResult(figures, tuple(failures))
 
 
-def _write(writer: ArchiveWriter, extractor: _Extractor, result: _Extracted) -> _Extracted:
+def _write(writer: ArchiveWriter, extractor: Extractor, result: _Extracted) -> _Extracted:
     """Write features to the archive, computing those of a long utterance on the way."""
     key = result.source.utterance.utterance_id
     if result.features is not None:
