@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "timing": ("asrkit.cli.timing", "Train nets of one memory cell on tasks of precise timing."),
     "train-dnn": ("asrkit.cli.train_dnn", "Train a neural network as acoustic model, or as classifier."),
     "classify": ("asrkit.cli.classify", "Name the label of each utterance: speaker, gender, word."),
+    "probe": ("asrkit.cli.probe", "Compare features by what a simple classifier learns from few utterances."),
     "adapt": ("asrkit.cli.adapt", "Adapt a trained GMM-HMM to a new speaker or domain (MAP)."),
     "write-inputs": (
         "asrkit.cli.write_inputs",
