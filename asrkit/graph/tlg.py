@@ -65,13 +65,29 @@ def compile_tlg(lang: Lang, grammar: FstArrays, transitions: TransitionModel) ->
     """
     import kaldifst
 
+    blank = blank_phone(lang.inventory)
+    silent = _silent_words(lang, grammar)
+    if silent:
+        log.warning("%d words are pronounced as silence, which CTC does not say: %s", len(silent), ", ".join(silent))
     lg = compose_lg(lang, grammar, optional_silence=False)
-    tokens = to_openfst(token_fst(transitions, blank_phone(lang.inventory), lang.inventory.disambiguation))
+    tokens = to_openfst(token_fst(transitions, blank, lang.inventory.disambiguation))
     graph = to_openfst(remove_epsilons_locally(from_openfst(compose(tokens, lg))))
     kaldifst.connect(graph)
     result = from_openfst(graph)
     log.debug("TLG: %d states, %d arcs", result.num_states, result.num_arcs)
     return result
+
+
+def _silent_words(lang: Lang, grammar: FstArrays) -> list[str]:
+    """Return the words of a grammar that have no pronunciation without silence in it."""
+    silence = set(lang.inventory.shared[BLANK])
+    words = np.unique(grammar.olabel).tolist()
+    entries = {word: lang.entries_of_word.get(word, ()) for word in words}
+    return [
+        lang.words.symbols[word]
+        for word, own in entries.items()
+        if own and all(silence.intersection(entry.phones) for entry in own)
+    ]
 
 
 def token_fst(transitions: TransitionModel, blank: int, disambiguation: tuple[int, ...]) -> FstArrays:

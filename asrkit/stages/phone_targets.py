@@ -106,7 +106,7 @@ def _labels_of(tree: ContextTree, phones: Iterable[int]) -> list[int]:
 
 
 @dataclass(frozen=True)
-class LabelledUtterancesData:
+class PhoneTargets:
     """Utterances that have both features and labels that fit into them.
 
     Attributes
@@ -134,7 +134,7 @@ class LabelledUtterancesData:
 
 def open_phone_targets(
     data: DataDir, features: Mapping[str, NDArray[np.float32]], phones: LexiconPhones | AlignedPhones
-) -> LabelledUtterancesData:
+) -> PhoneTargets:
     """Match the labels of utterances with features.
 
     Raises
@@ -157,7 +157,7 @@ def open_phone_targets(
     if not found:
         first = f"; the first: {failures[0].utterance_id}: {failures[0].reason}" if failures else ""
         raise DataError(f"no utterance has features and phones{first}", where=data.path)
-    return LabelledUtterancesData(found, num_frames, tuple(failures))
+    return PhoneTargets(found, num_frames, tuple(failures))
 
 
 def _that_fit(labels: list[int], num_frames: int) -> list[int] | str:

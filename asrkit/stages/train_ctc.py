@@ -31,7 +31,7 @@ from asrkit.stages.dnn_config import NetworkStageConfig, RecurrentStageConfig
 from asrkit.stages.frame_targets import hold_out
 from asrkit.stages.network_features import CACHE_BYTES
 from asrkit.stages.network_training import Checkpoints, TrainedNetwork, run_together
-from asrkit.stages.phone_targets import LabelledUtterancesData, PhoneSource, open_phone_targets
+from asrkit.stages.phone_targets import PhoneSource, PhoneTargets, open_phone_targets
 from asrkit.stages.record import RunOptions, StageReport, StageResult, check_apart, check_failures
 
 
@@ -100,7 +100,7 @@ class _Corpus:
     tree: ContextTree
     transitions: TransitionModel
     features: ModelInputs
-    labelled: LabelledUtterancesData
+    labelled: PhoneTargets
     training: list[str]
     heldout: list[str]
     normalisation: InputNormalisation

@@ -19,7 +19,8 @@ from asrkit.graph.tlg import compile_graph, compile_tlg, token_fst
 from asrkit.hmm.ctc import BLANK, blank_phone, ctc_structure
 from asrkit.hmm.transitions import TransitionModel
 from asrkit.hmm.tree import monophone_tree
-from asrkit.lang.langdir import Lang
+from asrkit.lang.langdir import Lang, LangConfig, make_lang
+from asrkit.lang.lexicon import Pronunciation
 from asrkit.lm.arpa import read_arpa
 from tests.graph.languages import (
     BIGRAM,
@@ -165,6 +166,16 @@ def test_words_have_times_though_blanks_stand_within_them() -> None:
     words = [lang.words.ids[word] for word in ("TA", "A")]
     assert WordTimes.of(transitions, *parts, blank).spans(words, alignment) == [(2, 8), (9, 10)]
     assert WordTimes.of(transitions, *parts).spans(words, alignment) is None
+
+
+def test_words_of_silence_are_named(arpa: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    entries = [Pronunciation("A", ("a",)), Pronunciation("PAUSE", ("SIL",)), Pronunciation("A", ("SIL", "a"), 0.5)]
+    lang = make_lang(entries, LangConfig())
+    _, transitions = ctc_structure(lang.inventory)
+    unigram = {"<s>": (-99.0, 0.0), "</s>": (-0.5, 0.0), "A": (-0.5, 0.0), "PAUSE": (-0.5, 0.0)}
+    found = compile_tlg(lang, grammar(lang, write_arpa(tmp_path / "lm.arpa", unigram, 1)), transitions)
+    assert "1 words are pronounced as silence, which CTC does not say: PAUSE" in caplog.text
+    assert {words for _, words in graph_paths(found, 2)} == {(), (lang.words.ids["A"],)}
 
 
 def test_a_grammar_that_cannot_be_said_is_refused() -> None:
