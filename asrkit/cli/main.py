@@ -41,6 +41,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train-music": ("asrkit.cli.train_music", "Train a model of music, which foretells the notes of the next step."),
     "sample-music": ("asrkit.cli.sample_music", "Draw pieces from a model of music, as MIDI files and a picture."),
     "timing": ("asrkit.cli.timing", "Train nets of one memory cell on tasks of precise timing."),
+    "hopfield": (
+        "asrkit.cli.hopfield",
+        "Store patterns of speech in a Hopfield network, and recall them from damaged ones.",
+    ),
     "train-dnn": ("asrkit.cli.train_dnn", "Train a neural network as acoustic model, or as classifier."),
     "classify": ("asrkit.cli.classify", "Name the label of each utterance: speaker, gender, word."),
     "probe": ("asrkit.cli.probe", "Compare features by what a simple classifier learns from few utterances."),
