@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.installed
 	PATH="$(abspath $(BIN)):$$PATH" recipes/digits/run.sh --stop-stage 5
 
-# Several modules at a time, in their order: the long ones come first.
+# Several modules at a time, in their order: else the long ones of tests/e2e would come last.
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
