@@ -37,7 +37,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "vtln": ("asrkit.cli.vtln", "Find each speaker's warp factor (vocal tract length normalisation)."),
     "train-gmm": ("asrkit.cli.train_gmm", "Train a GMM-HMM acoustic model."),
     "pretrain": ("asrkit.cli.pretrain", "Learn a stack of layers from features alone, without labels."),
-    "sample": ("asrkit.cli.sample", "Draw frames from a stack of RBMs, as arrays and pictures."),
+    "sample": (
+        "asrkit.cli.sample",
+        "Draw frames from a stack of RBMs, or the bases of a convolutional one, with pictures.",
+    ),
     "train-music": ("asrkit.cli.train_music", "Train a model of music, which foretells the notes of the next step."),
     "sample-music": ("asrkit.cli.sample_music", "Draw pieces from a model of music, as MIDI files and a picture."),
     "timing": ("asrkit.cli.timing", "Train nets of one memory cell on tasks of precise timing."),

@@ -49,10 +49,7 @@ def sample_stack(
         A picture is wanted, and matplotlib is not installed.
     """
     check_apart(out, stack_path, *([] if data_path is None else [data_path]))
-    if config.pictures and importlib.util.find_spec("matplotlib") is None:
-        raise ConfigError(
-            "pictures need matplotlib", remedy="pip install 'asrkit[report]', or --set pictures=false for arrays alone"
-        )
+    check_pictures(config)
     inputs = [*stack_files(stack_path), *([] if data_path is None else data_files(data_path, ("utt2spk",)))]
 
     def body() -> StageResult:
@@ -75,6 +72,14 @@ def sample_stack(
 
     outputs = [out / "samples.ark", out / "samples.scp", *([out / PICTURE] if config.pictures else [])]
     return run_stage("sample", out, inputs, config, outputs, options, body)
+
+
+def check_pictures(config: SampleConfig) -> None:
+    """Refuse pictures, before any work, where matplotlib is not installed."""
+    if config.pictures and importlib.util.find_spec("matplotlib") is None:
+        raise ConfigError(
+            "pictures need matplotlib", remedy="pip install 'asrkit[report]', or --set pictures=false for arrays alone"
+        )
 
 
 def _frames_of(data_path: Path, stack: Stack) -> Frames:

@@ -207,7 +207,7 @@ class SampleConfig:
     Attributes
     ----------
     num_samples : int
-        Frames, each from a chain of its own.
+        Frames, each from a chain of its own; of a convolutional network bases of each layer in a picture, at most.
     num_steps : int
         Gibbs steps of a chain before its frame is taken.
     means : bool

@@ -122,6 +122,17 @@ class ConvolutionalDbn:
             value = one.features(value, pooled or number < layer)
         return value.numpy()
 
+    def bases(self, layer: int) -> NDArray[np.float32]:
+        """Return what each base of a layer, 1-based, adds to the features, (H, T, D) float32.
+
+        Of the first layer that is its filter, the whitening undone; of a higher one the sum of those below, weighted by
+        its own. T is what the filter spans: K frames, or K blocks of what is below and the frames that reach beyond it.
+        """
+        filters = self.layers[layer - 1].weights.permute(2, 0, 1)
+        for below in reversed(self.layers[: layer - 1]):
+            filters = torch.stack([below.projected(one) for one in filters])
+        return np.matmul(filters.numpy(), self.whitening.inverse)
+
     def save(self, folder: Path) -> None:
         """Write the directory, the layers last."""
         # Killed half-way, the directory must not pass for the old network with a new front end.

@@ -239,6 +239,19 @@ class ConvolutionalRbm:
             rows.append((pool if pooled else hidden)[0])
         return torch.cat(rows) if pooled else torch.cat(rows)[:num_frames]
 
+    def projected(self, pooled: torch.Tensor) -> torch.Tensor:
+        """Return what pooling units (B, H), of any values, add to the visible units: (B * P + K - 1, C).
+
+        Each is shared by the hidden units of its block, which stand where those of :meth:`features` do.
+        """
+        h = pooled.repeat_interleave(self.pooling, dim=0) / self.pooling
+        length, width = self.filter_length, self.num_channels
+        parts = functional.linear(h, self.weights.view(-1, self.num_bases)).view(len(h), length, width)
+        visible = pooled.new_zeros((len(h) + length - 1, width))
+        for k in range(length):
+            visible[k : k + len(h)] += parts[:, k]
+        return visible
+
     # Parameters
 
     def parameters(self) -> dict[str, torch.Tensor]:

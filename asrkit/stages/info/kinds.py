@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from asrkit.core.errors import DataError
+from asrkit.stages.info.cdbn import cdbn_facts
 from asrkit.stages.info.classifier import classifier_facts
 from asrkit.stages.info.data import data_facts
 from asrkit.stages.info.files import (
@@ -82,6 +83,7 @@ class FileKind:
 DIRECTORIES = (
     DirectoryKind("model", "GMM-HMM model directory", ("model.safetensors", "tree.json", "frontend.json"), model_facts),
     DirectoryKind("stack", "pretrained stack", ("stack.safetensors", "frontend.json"), stack_facts),
+    DirectoryKind("cdbn", "convolutional deep belief network", ("cdbn.safetensors", "frontend.json"), cdbn_facts),
     DirectoryKind(
         "classifier", "classifier of utterances", ("classifier.safetensors", "frontend.json"), classifier_facts
     ),
