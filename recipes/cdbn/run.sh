@@ -29,9 +29,12 @@ data() { echo "$work/$1/$2/${parts[$2]}"; }
 
 if runs 0 "data"; then
   for name in "${present[@]}"; do
+    # Two of TIMIT's ten sentences are the same for all speakers: they stay where speakers are told apart, not for phones.
     more=()
-    # Of ten sentences a speaker two are the same for all: they are kept where speakers are to be told apart.
-    if [ "$name" = timit ]; then more=(--keep-sa); fi
+    if [ "$name" = timit ]; then
+      more=(--keep-sa)
+      asrkit prepare timit "$timit" "$work/phones/timit"
+    fi
     for features in mfcc spectrogram cdbn1 cdbn2; do
       asrkit prepare "$name" "${folders[$name]}" "$work/$features/$name" "${more[@]}"
     done
@@ -43,6 +46,9 @@ if runs 1 "MFCC and spectrograms"; then
       asrkit extract "$(data $features "$name")" --config "$recipe/conf/$features.toml" --num-jobs "$num_jobs"
     done
   done
+  if [ -n "$timit" ]; then
+    asrkit extract "$(data phones timit)" --config "$recipe/conf/mfcc.toml" --num-jobs "$num_jobs"
+  fi
 fi
 if runs 2 "the network"; then
   asrkit pretrain cdbn "$(data spectrogram librispeech)" "$exp/cdbn" --config "$recipe/conf/cdbn.toml" --seed "$seed"
@@ -56,27 +62,25 @@ if runs 3 "its features"; then
   done
 fi
 
-# Compare features of a corpus: LABELS CORPUS OUT, then more for `asrkit probe`.
+# Compare features of a corpus: LABELS CORPUS OUT MFCC, the directory that says which utterances, then more for the command.
 compare() {
-  local labels=$1 name=$2 out=$3 sets=()
-  shift 3
-  for features in mfcc spectrogram cdbn1 cdbn2; do sets+=("$features=$(data "$features" "$name")"); done
-  asrkit probe "$labels" "$exp/$out" "${sets[@]}" cdbn1+2=cdbn1+cdbn2 mfcc+cdbn1=mfcc+cdbn1 mfcc+cdbn1+2=mfcc+cdbn1+cdbn2 \
-    --seed "$seed" "$@"
+  local labels=$1 name=$2 out=$3 sets=("mfcc=$4")
+  shift 4
+  for features in spectrogram cdbn1 cdbn2; do sets+=("$features=$(data "$features" "$name")"); done
+  asrkit probe "$labels" "$exp/$out" "${sets[@]}" cdbn1+2=cdbn1+cdbn2 mfcc+spectrogram=mfcc+spectrogram \
+    mfcc+cdbn1=mfcc+cdbn1 mfcc+cdbn1+2=mfcc+cdbn1+cdbn2 --seed "$seed" "$@"
 }
 for name in "${present[@]}"; do
-  if runs 4 "speakers of $name"; then
-    compare speaker "$name" "speakers_$name"
-    compare speaker "$name" "speakers_max_$name" --set 'statistics=["mean", "max", "sd"]'
-  fi
-  if runs 5 "genders of $name"; then
-    compare gender "$name" "genders_$name"
-    compare gender "$name" "genders_max_$name" --set 'statistics=["mean", "max", "sd"]'
-  fi
+  for labels in speaker gender; do
+    if { [ $labels = speaker ] && runs 4 "speakers of $name"; } || { [ $labels = gender ] && runs 5 "genders of $name"; }; then
+      compare $labels "$name" "${labels}_$name" "$(data mfcc "$name")"
+      compare $labels "$name" "${labels}_max_$name" "$(data mfcc "$name")" --set 'statistics=["mean", "max", "sd"]'
+    fi
+  done
 done
 if [ -n "$timit" ] && runs 6 "phones"; then
-  compare phones timit phones --config "$recipe/conf/phones.toml"
+  compare phones timit phones "$(data phones timit)" --config "$recipe/conf/phones.toml"
 fi
 if runs 7 "pictures"; then
-  asrkit sample "$exp/cdbn" "$exp/pictures"
+  asrkit sample "$exp/cdbn" "$exp/pictures" --set num_samples=48
 fi
