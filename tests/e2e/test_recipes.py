@@ -136,3 +136,18 @@ def test_fsdd_recognises_a_speaker_it_never_heard(corpora: Path, tmp_path: Path)
     done = run("fsdd", tmp_path, *arguments)
     assert done.returncode == 0, done.stderr
     assert error_rates(done.stdout)[-1] <= 6.0  # 4.0 measured
+
+
+@pytest.mark.slow
+def test_hopfield_networks_restore_noisy_phones(corpora: Path, tmp_path: Path) -> None:
+    done = run("hopfield", tmp_path, "--corpus", str(corpora / "timit_sample"), "--stop-stage", "2")
+    assert done.returncode == 0, done.stderr
+
+    def restored(phones: str, rule: str, noise: float) -> float:
+        rows = json.loads((tmp_path / f"exp/{phones}/{rule}/recall/recall.json").read_text())
+        return float(next(row["patterns_restored"] for row in rows if row["noise"] == noise))
+
+    for rule in ("pseudo-inverse", "modern"):
+        assert restored("few", rule, 0.1) == 1.0
+        assert restored("all", rule, 0.05) > 0.85  # 0.93 and 0.96 measured
+    assert restored("few", "outer", 0.1) == 0.0  # speech is too alike for Hebb's rule

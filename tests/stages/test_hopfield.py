@@ -120,6 +120,7 @@ def test_phones_are_stored_and_restored(data: Path, tmp_path: Path, rule: str) -
     if rule != "outer":  # which the alike patterns of speech are too much for
         assert rows[0]["patterns_restored"] == rows[0]["bits_right"] == rows[0]["nearest_right"] == 1
         assert rows[1]["patterns_restored"] > 0.9
+    assert rows[0]["cues_nearest_right"] == 1
     assert rows[2]["bits_right"] < 0.8
     assert (out / "recall.png").read_bytes().startswith(b"\x89PNG")
     shown = run("hopfield", "recall", model, out, *settings)
