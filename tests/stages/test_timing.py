@@ -11,6 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from asrkit.cli.main import main
+from asrkit.nnet.timing.training import train_run
+from asrkit.stages import timing as stage
 
 pytest.importorskip("matplotlib")
 
@@ -40,7 +42,7 @@ def test_the_table_counts_the_runs_that_solved_the_task(tmp_path: Path) -> None:
         assert len(row["each"]) == 3
         assert row["solved"] == len(solved)
         assert report["figures"][f"solved_{row['learner']}"] == f"{len(solved)} of 3"
-        assert all(one["best_test"] == 50 for one in solved)
+        assert all(one["best"] == 50 for one in solved)
         if solved:
             assert row["streams"] == pytest.approx(sum(one["streams"] for one in solved) / len(solved), abs=0.1)
     assert rows[0]["solved"] == 3
@@ -53,6 +55,38 @@ def test_any_number_of_jobs_gives_the_same_bits(tmp_path: Path) -> None:
         timing("delays", tmp_path / str(jobs), "-j", jobs)
     for name in ("timing.json", "timing.png"):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "3" / name).read_bytes()
+
+
+def test_a_killed_stage_goes_on_with_the_runs_that_it_had_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ("runs=2", "period=5", "max_streams=2000", 'learners=["plain","full"]')
+    timing("spikes", tmp_path / "whole", sets=settings)
+    trained: list[tuple[str, int]] = []
+
+    def train(job: tuple[Any, int], config: Any, seed: int) -> Any:
+        if len(trained) == 3:
+            raise KeyboardInterrupt
+        trained.append(job)
+        return train_run(job, config, seed)
+
+    monkeypatch.setattr(stage, "train_run", train)
+    arguments = [part for one in settings for part in ("--set", one)]
+    assert run("timing", "spikes", tmp_path / "killed", *arguments, "-q").exit_code == 130
+    assert trained == [("plain", 0), ("plain", 1), ("full", 0)]
+    trained.clear()
+    timing("spikes", tmp_path / "killed", sets=settings)
+    assert trained == [("full", 1)]
+    for name in ("timing.json", "timing.png"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes()
+    assert not (tmp_path / "killed" / stage.UNFINISHED).exists()
+
+
+@pytest.mark.parametrize("left", ["{", '{"key": "other", "runs": [3]}', '{"runs": []}', "[]"])
+def test_what_was_left_by_others_or_is_damaged_is_not_gone_on_with(tmp_path: Path, left: str) -> None:
+    (tmp_path / stage.UNFINISHED).write_text(left)
+    report = timing("spikes", tmp_path, sets=("runs=1", "max_streams=20", "learners=plain"))
+    assert report["figures"] == {"solved_plain": "0 of 1"}
 
 
 def test_functions_say_how_far_they_came(tmp_path: Path) -> None:

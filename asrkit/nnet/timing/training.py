@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +53,19 @@ class TimingRun:
     best: int
     root_mean_square: float | None
     weights: NDArray[np.float64]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain numbers, which :meth:`from_json` makes the same run of."""
+        weights = [float(w) if np.isfinite(w) else None for w in self.weights]
+        return {**{field.name: getattr(self, field.name) for field in dataclasses.fields(self)}, "weights": weights}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> TimingRun:
+        """Raise KeyError, TypeError or ValueError where something is missing or of another kind."""
+        weights = np.array([np.nan if w is None else float(w) for w in values["weights"]])
+        if weights.shape != (NUM_WEIGHTS,):
+            raise ValueError(f"{len(weights)} weights, expected {NUM_WEIGHTS}")
+        return cls(**{**values, "weights": weights})
 
 
 def train_run(job: tuple[Learner, int], config: AnyTimingConfig, seed: int) -> TimingRun:
