@@ -20,7 +20,7 @@ _PATH = click.Path(path_type=Path)
 @click.argument("data", type=_PATH)
 @click.option("--like", "model", type=_PATH, metavar="DIR", help="Take the front end of DIR.")
 @click.option("--with", "network", type=_PATH, metavar="DIR", help="Features of a network of `asrkit pretrain cdbn`.")
-@click.option("--layer", type=click.IntRange(1), help="Of the network: which layer's.  [default: the highest]")
+@click.option("--layer", type=click.IntRange(0), help="Of the network: which layer's; 0: whitened features.")
 @click.option("--unpooled", is_flag=True, help="Of the network: the units under the layer's pooling units.")
 @click.option("--resample", is_flag=True, help="Convert recordings of another sampling rate.")
 def command(
@@ -37,7 +37,8 @@ def command(
 
     Writes feats.scp, cmvn.scp, utt2num_frames and frontend.json into DATA. The features are those of
     `--set kind=mfcc|fbank|plp|spectrogram` with Kaldi's options (see --print-config), with --like those of another
-    data or model directory, or with --with those of a layer of a convolutional deep belief network.
+    data or model directory, or with --with those of a layer of a convolutional deep belief network, the highest one
+    unless --layer names another.
     """
     from asrkit.stages.extract import extract, like
 

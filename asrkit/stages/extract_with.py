@@ -36,7 +36,7 @@ class ExtractWithConfig:
     Attributes
     ----------
     layer : int
-        1-based.
+        1-based; 0: the whitened features.
     pooled : bool
         The pooling units, or the hidden units under them.
     cmvn : {'speaker', 'utterance'}
@@ -70,7 +70,7 @@ def extract_with(
     network_path : Path
         Directory of `asrkit pretrain cdbn`.
     layer : int, optional
-        1-based; the highest one by default.
+        1-based; the highest one by default. 0: the whitened features that the first layer sees.
     pooled : bool
         The pooling units, or the hidden units under them, which are not yet fewer than the layer's inputs.
     config : ExtractConfig

@@ -56,8 +56,7 @@ def sample_bases(
                 if config.pictures:
                     order = np.argsort(-np.linalg.norm(bases, axis=(1, 2)), kind="stable")[: config.num_samples]
                     highest = np.abs(bases[order]).max(axis=(1, 2), keepdims=True)
-                    shown = bases[order] / np.where(highest > 0, highest, 1.0)
-                    draw_picture(shown.astype(np.float32), picture)
+                    draw_picture((bases[order] / np.where(highest > 0, highest, 1.0)).astype(np.float32), picture)
         figures = {"layers": len(pictures), "bases": [layer.num_bases for layer in network.layers], "frames": spans}
         return StageResult(figures)
 

@@ -5,8 +5,8 @@
 #   recipes/cdbn/run.sh --librispeech DIR [--an4 DIR] [--timit DIR] [--work DIR] [--num-jobs N] [--stage N] [--stop-stage N]
 #
 # The network learns from LibriSpeech (--part NAME of it), and is tried on each corpus that is given; phones are TIMIT's.
-# Stages: 0 data, 1 MFCC and spectrograms, 2 the network, 3 its features, 4 speakers, 5 genders, 6 phones, 7 pictures of
-# what it has learned (needs matplotlib).
+# Stages: 0 data, 1 MFCC and spectrograms, 2 the network, 3 its features, and its whitened inputs to compare with, 4
+# speakers, 5 genders, 6 phones, 7 pictures of what it has learned (needs matplotlib).
 
 recipe=$(cd "$(dirname "$0")" && pwd)
 librispeech=${librispeech:-}
@@ -22,7 +22,7 @@ for name in librispeech an4 timit; do
   if [ -n "${folders[$name]}" ]; then present+=("$name"); fi
 done
 exp=$work/exp
-declare -A layers=([cdbn1]=1 [cdbn2]=2)
+declare -A layers=([whitened]=0 [cdbn1]=1 [cdbn2]=2)
 
 # The data directory of a corpus with features of a kind: FEATURES CORPUS.
 data() { echo "$work/$1/$2/${parts[$2]}"; }
@@ -35,7 +35,7 @@ if runs 0 "data"; then
       more=(--keep-sa)
       asrkit prepare timit "$timit" "$work/phones/timit"
     fi
-    for features in mfcc spectrogram cdbn1 cdbn2; do
+    for features in mfcc spectrogram whitened cdbn1 cdbn2; do
       asrkit prepare "$name" "${folders[$name]}" "$work/$features/$name" "${more[@]}"
     done
   done
@@ -55,7 +55,7 @@ if runs 2 "the network"; then
 fi
 if runs 3 "its features"; then
   for name in "${present[@]}"; do
-    for features in cdbn1 cdbn2; do
+    for features in whitened cdbn1 cdbn2; do
       asrkit extract "$(data $features "$name")" --with "$exp/cdbn" --layer "${layers[$features]}" \
         --num-jobs "$num_jobs"
     done
@@ -66,9 +66,10 @@ fi
 compare() {
   local labels=$1 name=$2 out=$3 sets=("mfcc=$4")
   shift 4
-  for features in spectrogram cdbn1 cdbn2; do sets+=("$features=$(data "$features" "$name")"); done
-  asrkit probe "$labels" "$exp/$out" "${sets[@]}" cdbn1+2=cdbn1+cdbn2 mfcc+spectrogram=mfcc+spectrogram \
-    mfcc+cdbn1=mfcc+cdbn1 mfcc+cdbn1+2=mfcc+cdbn1+cdbn2 --seed "$seed" "$@"
+  for features in spectrogram whitened cdbn1 cdbn2; do sets+=("$features=$(data "$features" "$name")"); done
+  asrkit probe "$labels" "$exp/$out" "${sets[@]}" cdbn1+2=cdbn1+cdbn2 \
+    mfcc+spectrogram=mfcc+spectrogram mfcc+whitened=mfcc+whitened mfcc+cdbn1=mfcc+cdbn1 \
+    mfcc+cdbn1+2=mfcc+cdbn1+cdbn2 --seed "$seed" "$@"
 }
 for name in "${present[@]}"; do
   for labels in speaker gender; do

@@ -135,7 +135,12 @@ def test_a_killed_run_comes_to_the_bits_of_an_uninterrupted_one_and_another_seed
 
 @pytest.mark.parametrize(
     ("options", "layer", "pooled", "row_ms"),
-    [((), 2, True, 36.0), (("--layer", 1), 1, True, 12.0), (("--layer", 1, "--unpooled"), 1, False, 4.0)],
+    [
+        ((), 2, True, 36.0),
+        (("--layer", 1), 1, True, 12.0),
+        (("--layer", 1, "--unpooled"), 1, False, 4.0),
+        (("--layer", 0), 0, True, 4.0),
+    ],
 )
 def test_features_of_a_layer_are_extracted_from_audio(
     world: Path, tmp_path: Path, options: tuple[object, ...], layer: int, pooled: bool, row_ms: float
@@ -154,7 +159,7 @@ def test_features_of_a_layer_are_extracted_from_audio(
         assert len(expected) == -(-len(frames) // network.frames_a_row(layer, pooled))
     assert load_front_end(data).frame_shift_ms == row_ms
     origin = read_json(data / "inputs.json")
-    assert (origin["layer"], origin["pooled"], origin["dim"]) == (layer, pooled, 6)
+    assert (origin["layer"], origin["pooled"], origin["dim"]) == (layer, pooled, 6 if layer else 8)
     assert read_lines(data / "utt2num_frames") == [f"{key} {len(features[key])}" for key in SECONDS]
     assert set(ArchiveReader(data / "cmvn.scp")) == {"ann", "bob", "cy"}
     again = run("extract", data, "--with", world / "net", *options)

@@ -73,24 +73,24 @@ class ConvolutionalDbn:
             channels = layer.num_bases
 
     def checked_layer(self, number: int | None) -> int:
-        """Return the number of a layer, 1-based, the highest one for None.
+        """Return the number of a layer, 1-based, 0 for the whitened features below; the highest one for None.
 
         Raises
         ------
         ModelError
             There is no such layer.
         """
-        if number is not None and not 1 <= number <= len(self.layers):
-            raise ModelError(f"no layer {number}", remedy=f"--layer 1 to {len(self.layers)}")
-        return number or len(self.layers)
+        if number is not None and not 0 <= number <= len(self.layers):
+            raise ModelError(f"no layer {number}", remedy=f"--layer 0 to {len(self.layers)}")
+        return len(self.layers) if number is None else number
 
     def dim(self, layer: int) -> int:
-        """Return how many features a layer, 1-based, has."""
-        return self.layers[layer - 1].num_bases
+        """Return how many features a layer has, 1-based, or as 0 the whitening."""
+        return self.layers[layer - 1].num_bases if layer else self.whitening.components
 
     def frames_a_row(self, layer: int, pooled: bool = True) -> int:
         """Return how many frames a row of a layer's features stands for."""
-        below = self.layers[: layer if pooled else layer - 1]
+        below = self.layers[: layer if pooled else max(0, layer - 1)]
         return int(np.prod([one.pooling for one in below], initial=1))
 
     def features(self, frames: NDArray[np.float32], layer: int, pooled: bool = True) -> NDArray[np.float32]:
@@ -101,7 +101,7 @@ class ConvolutionalDbn:
         frames : (T, D) float32
             What the pipeline makes of it.
         layer : int
-            1-based.
+            1-based; 0: the whitened features that the first layer sees.
         pooled : bool
             The pooling units' means, or the hidden units' under them.
 

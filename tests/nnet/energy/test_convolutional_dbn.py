@@ -171,7 +171,9 @@ def test_a_layer_sees_the_pooling_units_of_the_one_below() -> None:
     ]
     assert made.features(frames[:0], 2).shape == (0, 8)
     assert made.features(frames[:1], 2).shape == (1, 8)
-    assert (made.checked_layer(None), made.checked_layer(1)) == (2, 1)
+    np.testing.assert_array_equal(made.features(frames, 0), made.whitening.apply(frames))
+    assert (made.frames_a_row(0), made.frames_a_row(0, False), made.dim(0), made.dim(2)) == (1, 1, COMPONENTS, 8)
+    assert (made.checked_layer(None), made.checked_layer(1), made.checked_layer(0)) == (2, 1, 0)
     with pytest.raises(ModelError, match="no layer 3"):
         made.checked_layer(3)
 
