@@ -24,7 +24,7 @@ def draw_traces(watched: Sequence[Watched], path: Path) -> None:
     for number, (title, inputs, targets, rows) in enumerate(watched):
         steps = np.arange(1, len(inputs) + 1)
         upper = figure.add_subplot(2 * len(watched), 1, 2 * number + 1)
-        upper.set_title(title, fontsize="small")
+        upper.set_title(title, fontsize="small", loc="left")
         upper.plot(steps, rows[:, 0], color="tab:blue", label="output")
         upper.plot(steps, targets, ".", color="black", markersize=3, label="target")
         if inputs.any():
@@ -36,7 +36,7 @@ def draw_traces(watched: Sequence[Watched], path: Path) -> None:
         ):
             lower.plot(steps, rows[:, column], color=colour, linewidth=0.8, label=name)
         for axes in (upper, lower):
-            axes.legend(loc="upper right", fontsize="x-small", ncols=4)
+            axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2, fontsize="x-small", ncols=4)
         lower.set_xlabel("steps" if number == len(watched) - 1 else "")
     with whole_file(path) as part:
         figure.savefig(part, format="png", dpi=100)
