@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 from collections import Counter
 from pathlib import Path
@@ -169,6 +170,7 @@ def test_words_have_times_though_blanks_stand_within_them() -> None:
 
 
 def test_words_of_silence_are_named(arpa: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("asrkit").propagate = True  # which the command line turns off
     entries = [Pronunciation("A", ("a",)), Pronunciation("PAUSE", ("SIL",)), Pronunciation("A", ("SIL", "a"), 0.5)]
     lang = make_lang(entries, LangConfig())
     _, transitions = ctc_structure(lang.inventory)
