@@ -32,6 +32,10 @@ WARPED = {"vtln": True}
 """What it says of features that `asrkit extract` made with warp factors."""
 
 
+FRAME_SHIFT = "frame_shift_ms"
+"""Figure of decodings by models that do not hear every frame."""
+
+
 @dataclass(frozen=True)
 class AcousticModel:
     """A trained model with all that stands before it.
@@ -57,6 +61,10 @@ class AcousticModel:
     def frame_secs(self) -> float:
         """Seconds from one frame of its inputs to the next."""
         return self.front_end.frame_shift_ms / 1000 * self.pipeline.keep_every
+
+    def thinning_figures(self) -> dict[str, float]:
+        """Return the frame shift as a figure of lattices, where it is not that of the features."""
+        return {FRAME_SHIFT: 1000 * self.frame_secs} if self.pipeline.keep_every > 1 else {}
 
     @property
     def mixtures(self) -> GmmHmm:

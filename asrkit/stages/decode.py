@@ -279,6 +279,7 @@ def _decode(
     figures = results.figures()
     if others:
         figures["systems"] = len(systems)
+    figures |= first.model.thinning_figures()
     _, own = adapted[0]
     if own is None:
         for name in TRANSFORM_FILES:

@@ -234,6 +234,7 @@ def _rescore(
         "insertion_penalty": config.settings[0].insertion_penalty,
         "arcs_before": arcs[0],
         "arcs": arcs[1],
+        **model.thinning_figures(),
     }
     return StageResult(figures, tuple(failures))
 

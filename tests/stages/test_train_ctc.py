@@ -253,6 +253,30 @@ def test_two_networks_decode_together(world: Path, tmp_path: Path) -> None:
     assert (tmp_path / "both/hyp.txt").read_text().count("\n") == 60
 
 
+def test_lattices_are_combined_with_those_of_the_same_frames(world: Path, tmp_path: Path) -> None:
+    grid = ("--set", "lm_weights=[1]")
+    for kind in ("blstm", "gru"):
+        invoke("decode", world / kind / "graph", world / kind, world / "data", tmp_path / kind, *grid)
+    graph = world / "blstm/graph"
+    invoke("combine", "lattices", graph, world / "data", tmp_path / "blstm", tmp_path / "gru", tmp_path / "both")
+    lasts = []
+    for name in ("blstm", "both"):
+        ends: dict[str, float] = {}
+        for line in (tmp_path / name / "hyp.ctm").read_text().splitlines():
+            recording, _, start, duration, *_ = line.split()
+            ends[recording] = float(start) + float(duration)
+        lasts.append(ends)
+    apart = [abs(lasts[0][key] - lasts[1][key]) for key in lasts[0].keys() & lasts[1].keys()]
+    assert len(apart) > 50
+    assert np.median(apart) < 0.05
+    invoke("make-graph", world / "lang", world / "lm.arpa", world / "mono", tmp_path / "graph")
+    invoke("decode", tmp_path / "graph", world / "mono", world / "data", tmp_path / "mono", *grid)
+    given = [graph, world / "data", tmp_path / "blstm", tmp_path / "mono", tmp_path / "out"]
+    refused = CliRunner().invoke(main, ["combine", "lattices", *map(str, given)])
+    assert refused.exit_code == 1
+    assert "the lattices have frames each 30, 10 ms" in refused.stderr
+
+
 def test_what_is_said_of_it(world: Path) -> None:
     facts = json.loads(invoke("info", world / "gru", "--json").stdout)
     model = next(part["facts"] for part in facts["parts"] if part["kind"] == "model")
