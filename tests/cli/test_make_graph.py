@@ -120,7 +120,7 @@ def test_a_graph_that_would_fill_the_memory_is_refused(place: Path, monkeypatch:
     def exhausted(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("asrkit.stages.make_graph.compile_hclg", exhausted)
+    monkeypatch.setattr("asrkit.stages.make_graph.compile_graph", exhausted)
     result = run(*places)
     assert result.exit_code == 1
     assert "not enough memory for a graph of" in result.output

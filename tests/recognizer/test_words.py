@@ -137,7 +137,7 @@ def test_a_graph_is_built_once(packed: Path, own_cache: Path, monkeypatch: pytes
         raise AssertionError("built again")
 
     with monkeypatch.context() as patched:
-        patched.setattr(graph_cache, "compile_hclg", refuse)
+        patched.setattr(graph_cache, "compile_graph", refuse)
         assert asrkit.load(packed, phrases=["yes no"])(say("_ yes no _"), RATE) == first(say("_ yes no _"), RATE)
         with pytest.raises(AssertionError, match="built again"):
             asrkit.load(packed, phrases=["no yes"])
