@@ -8,6 +8,10 @@ With class means μ_c, the covariance Σ within classes, and the share π_c of t
 is (1 - λ) times the one within classes (over the number of examples less classes), and λ times the mean variance of a
 dimension on the diagonal (Friedman 1989, "Regularized discriminant analysis"). With one example a class nothing is
 known of the covariance but that diagonal, and the class is that of the nearest mean.
+
+The scale of the dimensions then matters. Where they are measures of unlike things each may be divided by its standard
+deviation over the examples; but of few examples that knows little, and of two it makes all dimensions alike, those
+that tell the classes apart and those that do not.
 """
 
 from __future__ import annotations
@@ -30,7 +34,7 @@ class GaussianDiscriminant:
     Attributes
     ----------
     shift, scale : (D,) float64
-        Bring each dimension to zero mean and unit variance over the training examples.
+        Bring the training examples to zero mean, and the mean variance of a dimension, or that of each, to 1.
     weights : (D, C) float64
     bias : (C,) float64
     """
@@ -53,7 +57,9 @@ class GaussianDiscriminant:
         return posteriors
 
     @classmethod
-    def fit(cls, examples: NDArray[Any], classes: NDArray[np.int64], shrinkage: float) -> GaussianDiscriminant:
+    def fit(
+        cls, examples: NDArray[Any], classes: NDArray[np.int64], shrinkage: float, standardise: bool = True
+    ) -> GaussianDiscriminant:
         """Return the classifier of some examples.
 
         Parameters
@@ -63,6 +69,8 @@ class GaussianDiscriminant:
             0-based; each has an example.
         shrinkage : float
             λ, in (0, 1].
+        standardise : bool
+            Divide each dimension by its standard deviation.
 
         Raises
         ------
@@ -75,14 +83,17 @@ class GaussianDiscriminant:
         if not np.isfinite(examples).all():
             raise DataError("examples with values that are not finite")
         shift, deviation = examples.mean(axis=0, dtype=np.float64), examples.std(axis=0, dtype=np.float64)
-        varying = deviation > 1e-10 * np.maximum(1.0, np.abs(shift))
-        scale = np.where(varying, 1.0 / np.where(varying, deviation, 1.0), 0.0)
+        if standardise:
+            varying = deviation > 1e-10 * np.maximum(1.0, np.abs(shift))
+            scale = np.where(varying, 1.0 / np.where(varying, deviation, 1.0), 0.0)
+        else:
+            scale = np.full(len(shift), 1.0 / max(float(np.sqrt(np.mean(deviation**2))), 1e-30))
         scaled = (examples - shift) * scale
         sums = np.zeros((len(counts), scaled.shape[1]))
         np.add.at(sums, classes, scaled)
         means = sums / counts[:, None]
         within = scaled - means[classes]
-        diagonal = shrinkage * max(float(np.count_nonzero(varying)), 1.0) / len(varying)
+        diagonal = shrinkage * (float(scaled.var(axis=0).mean()) or 1.0)
         share = (1 - shrinkage) / max(1, len(classes) - len(counts))
         weights = _solve(within, share, diagonal, means.T)
         bias = np.log(counts / counts.sum()) - 0.5 * (means.T * weights).sum(axis=0)

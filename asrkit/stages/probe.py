@@ -209,7 +209,7 @@ def _accuracies(
         truth = examples.of_keys(split.testing)
         scores: dict[str, tuple[int, NDArray[np.float64]]] = {}
         for name, one in sets.items():
-            classifier = GaussianDiscriminant.fit(one.of(split.training), classes, config.shrinkage)
+            classifier = GaussianDiscriminant.fit(one.of(split.training), classes, config.shrinkage, config.standardise)
             scores[name] = classifier.dim, classifier.log_posteriors(one.of(split.testing))
         for name, members in judged.items():
             dim = scores[members[0]][0]

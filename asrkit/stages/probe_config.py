@@ -26,6 +26,9 @@ class ProbeConfig:
         Of each dimension over the frames of an utterance.
     shrinkage : float
         How far the covariance of the classifier is drawn to a sphere, in (0, 1].
+    standardise : bool
+        Divide each dimension by its standard deviation over the training examples. Features that are unlike each other,
+        as cepstra are, gain by it, but of a handful of examples, as of two labels, that deviation knows too little.
     cmn : tuple of str
         Names of feature sets from which the mean over an utterance is subtracted.
     deltas : tuple of str
@@ -39,6 +42,7 @@ class ProbeConfig:
     test_share: float = 1 / 3
     statistics: tuple[Statistic, ...] = ("mean", "sd")
     shrinkage: float = 0.2
+    standardise: bool = True
     cmn: tuple[str, ...] = ()
     deltas: tuple[str, ...] = ()
     fold: Literal["none", "timit39"] = "none"

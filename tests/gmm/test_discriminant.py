@@ -26,12 +26,13 @@ def planted(num_examples: int, dim: int, num_classes: int = 3, seed: int = 0) ->
 
 @pytest.mark.parametrize(("num_examples", "dim"), [(200, 4), (20, 50)])
 @pytest.mark.parametrize("shrinkage", [0.01, 0.4, 1.0])
+@pytest.mark.parametrize("standardise", [True, False])
 def test_posteriors_are_those_of_gaussians_with_the_shrunk_covariance(
-    num_examples: int, dim: int, shrinkage: float
+    num_examples: int, dim: int, shrinkage: float, standardise: bool
 ) -> None:
-    """Both ways of solving, by the definition: standardise, estimate, shrink, and take densities and priors."""
+    """Both ways of solving, by the definition: scale, estimate, shrink, and take densities and priors."""
     examples, classes = planted(num_examples, dim)
-    scaled = (examples - examples.mean(0)) / examples.std(0)
+    scaled = (examples - examples.mean(0)) / (examples.std(0) if standardise else np.sqrt(examples.var(0).mean()))
     means = np.stack([scaled[classes == c].mean(0) for c in range(3)])
     within = scaled - means[classes]
     covariance = (1 - shrinkage) * within.T @ within / (num_examples - 3) + shrinkage * np.eye(dim)
@@ -39,7 +40,7 @@ def test_posteriors_are_those_of_gaussians_with_the_shrunk_covariance(
     densities = [scipy.stats.multivariate_normal(mean, covariance).logpdf(scaled) for mean in means]
     joint = np.log(priors) + np.stack(densities, axis=1)
     expected = joint - scipy.special.logsumexp(joint, axis=1, keepdims=True)
-    found = GaussianDiscriminant.fit(examples.astype(np.float64), classes, shrinkage).log_posteriors(examples)
+    found = GaussianDiscriminant.fit(examples, classes, shrinkage, standardise).log_posteriors(examples)
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(np.exp(found).sum(axis=1), 1)
 
@@ -61,6 +62,18 @@ def test_scales_and_shifts_of_dimensions_change_nothing_and_rotations_do() -> No
     )
     turned = examples @ np.linalg.qr(np.random.default_rng(1).normal(size=(8, 8)))[0]
     other = GaussianDiscriminant.fit(turned, classes, 0.3).log_posteriors(turned)
+    assert np.abs(other - before).max() > 0.01
+
+
+def test_without_standardising_rotations_and_one_scale_for_all_change_nothing_and_scales_of_dimensions_do() -> None:
+    examples, classes = planted(30, 8)
+    before = GaussianDiscriminant.fit(examples, classes, 0.3, False).log_posteriors(examples)
+    turned = 50 * examples @ np.linalg.qr(np.random.default_rng(1).normal(size=(8, 8)))[0] - 5
+    np.testing.assert_allclose(
+        GaussianDiscriminant.fit(turned, classes, 0.3, False).log_posteriors(turned), before, rtol=1e-6, atol=1e-8
+    )
+    moved = examples * np.geomspace(1e-3, 1e3, 8)
+    other = GaussianDiscriminant.fit(moved, classes, 0.3, False).log_posteriors(moved)
     assert np.abs(other - before).max() > 0.01
 
 
