@@ -5,7 +5,8 @@
 #
 # Stages: 0 data, 1 language, 2 features, 3 monophones, 4 their graphs, decoding and scores, 5 triphones, 6 LDA and MLLT,
 # 7 speaker-adaptive training, 8 networks on its inputs: sigmoid units on a deep belief network, and rectifiers with
-# dropout; each with its scores; 9 recurrent ones: LSTM that read forwards and backwards, their mean, and a BLSTM.
+# dropout; each with its scores; 9 recurrent ones: LSTM that read forwards and backwards, their mean, and a BLSTM; 10 a BLSTM by CTC, which needs
+# no alignment and has graphs of its own.
 # --lms names further ARPA files; each is a column of the result beside the trigram and the uniform unigram made here.
 # The official test set is decoded where the corpus has it, with the LM weight and penalty that the dev set chose.
 
@@ -99,4 +100,19 @@ if runs 9 "recurrent networks"; then
   asrkit train-dnn blstm "$data/train_sat" "$exp/sat_ali" "$exp/blstm" --config "$recipe/conf/blstm.toml" --seed "$seed"
   for model in lstm lstm_backwards blstm; do evaluate_network "$model"; done
   evaluate_network lstm lstm_backwards
+fi
+
+if runs 10 "connectionist temporal classification"; then
+  asrkit train-dnn blstm "$data/train_sat" "$lang" "$exp/ctc" --config "$recipe/conf/ctc.toml" --seed "$seed"
+  for name in "${names[@]}"; do
+    asrkit make-graph "$lang" "$lm/$name.arpa" "$exp/ctc" "$exp/ctc/graph_$name"
+    asrkit decode "$exp/ctc/graph_$name" "$exp/ctc" "$data/dev_sat_$name" "$exp/ctc/decode_dev_$name" \
+      --config "$recipe/conf/decode_ctc.toml" --num-jobs "$num_jobs"
+    asrkit score "$data/dev" "$exp/ctc/decode_dev_$name"
+    if [ -n "$test" ]; then
+      asrkit decode "$exp/ctc/graph_$name" "$exp/ctc" "$data/test_sat_$name" "$exp/ctc/decode_test_$name" \
+        --from "$exp/ctc/decode_dev_$name/best.json" --num-jobs "$num_jobs"
+      asrkit score "$data/test" "$exp/ctc/decode_test_$name/hyp.txt"
+    fi
+  done
 fi
