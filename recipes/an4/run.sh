@@ -5,8 +5,8 @@
 #
 # Stages: 0 data, 1 language, 2 features, 3 monophones, 4 their graphs, decoding and scores, 5 triphones, 6 LDA and MLLT,
 # 7 speaker-adaptive training, 8 networks on its inputs: sigmoid units on a deep belief network, and rectifiers with
-# dropout; each with its scores; 9 recurrent ones: LSTM that read forwards and backwards, their mean, and a BLSTM; 10 a BLSTM by CTC, which needs
-# no alignment and has graphs of its own.
+# dropout; each with its scores; 9 recurrent ones: LSTM that read forwards and backwards, their mean, and a BLSTM;
+# 10 a BLSTM by CTC, which needs no alignment and has graphs of its own.
 # --lms names further ARPA files; each is a column of the result beside the trigram and the uniform unigram made here.
 # The official test set is decoded where the corpus has it, with the LM weight and penalty that the dev set chose.
 
