@@ -185,8 +185,8 @@ def test_long_recordings_are_streamed_to_the_same_bits(
     monkeypatch.setattr(stage, "STREAMED_SECS", 0.8)
     monkeypatch.setattr(stage, "BLOCK_SECS", 0.11)
     calls = []
-    blocks = stage._Extractor.blocks
-    monkeypatch.setattr(stage._Extractor, "blocks", lambda self, source: calls.append(source) or blocks(self, source))
+    blocks = stage.Extractor.blocks
+    monkeypatch.setattr(stage.Extractor, "blocks", lambda self, source: calls.append(source) or blocks(self, source))
     assert run(data, "--force", "-j", 2).exit_code == 0
     assert [source.utterance.utterance_id for source in calls] == ["ann-2", "bob-1"]
     assert (data / "feats.ark").read_bytes() == feats
