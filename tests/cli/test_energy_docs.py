@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from asrkit.features.config import FrontEndConfig
 from asrkit.nnet.energy.config import CdConfig, SampleConfig
 from asrkit.stages.dnn_config import MlpStageConfig
 from asrkit.stages.pretrain_config import PretrainDbnConfig, PretrainRbmConfig, PretrainSdaConfig
@@ -25,6 +26,7 @@ CONFIGS = {
     ("pretrain", "sda"): PretrainSdaConfig,
     ("train-dnn", "mlp"): MlpStageConfig,
     ("sample",): SampleConfig,
+    ("extract",): FrontEndConfig,
 }
 
 
@@ -45,7 +47,7 @@ def test_the_commands_are_understood_and_their_keys_exist(line: str) -> None:
     words = shlex.split(line)[1:]
     keys = [after.partition("=")[0] for option, after in itertools.pairwise(words) if option == "--set"]
     for key in keys:
-        value_of(CONFIGS[tuple(words[: 1 if words[0] == "sample" else 2])](), key)
+        value_of(CONFIGS[tuple(words[: 1 if (words[0],) in CONFIGS else 2])](), key)
 
 
 def test_every_kind_of_stack_is_shown() -> None:
