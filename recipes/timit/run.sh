@@ -8,10 +8,10 @@
 # the LM weight is dev's. --sample yes takes the 12 speakers that NLTK distributes, in three folds of 8 to train and 4 to
 # test, and pools them; one LM weight is chosen on all.
 # Stages: 0 data and language, 1 features, 2 monophones, 3 triphones, 4 LDA and MLLT, 5 speaker-adaptive training, 6 a
-# network on its inputs, alone and together with its mixtures, each decoded, 7 scores, 8 boundaries of forced alignments
-# against the hand labels: given the phones that the labels say, by small monophones of the training set, and by
-# --aligner MODEL, a model with cmudict's phones in their places in the word (recipes/librispeech); each as it is, and
-# adapted by MAP to the speech that it aligns.
+# perceptron and a BLSTM on its inputs, each alone and together with its mixtures, decoded, 7 scores, 8 boundaries of
+# forced alignments against the hand labels: given the phones that the labels say, by small monophones of the training
+# set, and by --aligner MODEL, a model with cmudict's phones in their places in the word (recipes/librispeech); each as it
+# is, and adapted by MAP to the speech that it aligns.
 
 recipe=$(cd "$(dirname "$0")" && pwd)
 sample=${sample:-}
@@ -79,31 +79,35 @@ for run in "${runs_of[@]}"; do
 
   # Decode a part with the network, whose pdfs and graph are the speaker-adaptive model's, or with both of them.
   decode_network() {
-    local name=$1 part=$2 with=()
-    if [ "$name" = both ]; then with=(--with "$exp/sat" "$data/$part"); fi
-    asrkit decode "$exp/sat/graph" "$exp/dnn" "$data/${part}_sat" "$exp/$name/decode_$part" "${with[@]}" "${@:3}" \
+    local name=$1 part=$2 network=dnn with=()
+    case $name in blstm*) network=blstm ;; esac
+    case $name in *both) with=(--with "$exp/sat" "$data/$part") ;; esac
+    asrkit decode "$exp/sat/graph" "$exp/$network" "$data/${part}_sat" "$exp/$name/decode_$part" "${with[@]}" "${@:3}" \
       --num-jobs "$num_jobs"
   }
-  if runs 6 "$run: a network"; then
+  if runs 6 "$run: networks"; then
     asrkit align "$train" "$exp/sat" "$exp/sat_ali" --num-jobs "$num_jobs"
     asrkit write-inputs "$train" "$exp/sat" "$data/train_sat" --transforms "$exp/sat_ali" --num-jobs "$num_jobs"
     asrkit train-dnn mlp "$data/train_sat" "$exp/sat_ali" "$exp/dnn" --config "$recipe/conf/dnn.toml" --seed "$seed"
+    asrkit train-dnn blstm "$data/train_sat" "$exp/sat_ali" "$exp/blstm" --config "$recipe/conf/blstm.toml" --seed "$seed"
     for part in "${parts[@]:1}"; do
       asrkit write-inputs "$data/$part" "$exp/sat" "$data/${part}_sat" --transforms "$exp/sat/decode_$part" \
         --num-jobs "$num_jobs"
     done
-    for name in dnn both; do
-      decode_network "$name" "${parts[1]}" --config "$recipe/conf/decode_$name.toml"
+    for name in dnn both blstm blstm_both; do
+      conf=$recipe/conf/decode_${name#blstm_}.toml
+      if [ "$name" = blstm ]; then conf=$recipe/conf/decode_dnn.toml; fi
+      decode_network "$name" "${parts[1]}" --config "$conf"
       if [ -z "$sample" ]; then
         asrkit score "$data/dev" "$exp/$name/decode_dev" --fold timit39 --unit phone
-        decode_network "$name" test --from "$exp/$name/decode_dev/best.json" --config "$recipe/conf/decode_$name.toml"
+        decode_network "$name" test --from "$exp/$name/decode_dev/best.json" --config "$conf"
       fi
     done
   fi
 done
 
 if runs 7 "scores"; then
-  for model in mono deltas lda_mllt sat dnn both; do
+  for model in mono deltas lda_mllt sat dnn both blstm blstm_both; do
     if [ ! -d "$work/${runs_of[0]}/exp/$model" ]; then continue; fi
     if [ -z "$sample" ]; then
       asrkit score "$work/full/data/test" "$work/full/exp/$model/decode_test/hyp.txt" --fold timit39 --unit phone
