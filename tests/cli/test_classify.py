@@ -257,7 +257,10 @@ def test_what_does_not_belong_together_is_refused(world: Path, tmp_path: Path) -
     refused = invoke("classify", world / "mlp", tmp_path / "data", tmp_path / "out")
     assert "trained on features of another kind" in refused.stderr
     assert "not a finished classifier" in invoke("classify", world / "train", world / "test", tmp_path / "out").stderr
-    assert "labels are not aligned" in train(world, "mlp", "word", tmp_path / "out", *MLP, "--realign", 1).stderr
+    assert (
+        "there is no alignment with these targets"
+        in train(world, "mlp", "word", tmp_path / "out", *MLP, "--realign", 1).stderr
+    )
     assert "no such table of labels" in train(world, "mlp", "colour", tmp_path / "out", *MLP).stderr
     assert not (tmp_path / "out").exists()
 

@@ -170,6 +170,7 @@ def test_words_have_times_though_blanks_stand_within_them() -> None:
 
 
 def test_words_of_silence_are_named(arpa: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="asrkit")
     logging.getLogger("asrkit").propagate = True  # which the command line turns off
     entries = [Pronunciation("A", ("a",)), Pronunciation("PAUSE", ("SIL",)), Pronunciation("A", ("SIL", "a"), 0.5)]
     lang = make_lang(entries, LangConfig())
