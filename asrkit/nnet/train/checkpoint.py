@@ -16,7 +16,8 @@ from asrkit.core.errors import AsrkitError
 
 log = logging.getLogger("asrkit")
 
-KIND = "nnet-checkpoint"
+KIND = "nnet-checkpoint-2"
+"""With the number of the form: what an earlier version left, of another one, is not gone on from."""
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -65,7 +66,9 @@ class CheckpointStore:
                 return None
             return Snapshot(arrays, meta["progress"])
         except (AsrkitError, KeyError, TypeError) as error:
-            log.warning("%s: the checkpoint is damaged (%s); training starts again", self.path, error)
+            log.warning(
+                "%s: the checkpoint is damaged or of another version (%s); training starts again", self.path, error
+            )
             return None
 
     @property
