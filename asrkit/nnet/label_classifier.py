@@ -20,13 +20,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from asrkit.core.config import to_mapping
 from asrkit.core.container import load_model, save_model
 from asrkit.core.errors import ModelError
-from asrkit.core.files import read_json, write_json
 from asrkit.features.config import FrontEndConfig
-from asrkit.features.frontend import load_front_end, save_front_end
-from asrkit.features.pipeline import INPUTS_FILE, PipelineConfig, load_pipeline
+from asrkit.features.description import description_files, read_inputs, save_description
+from asrkit.features.frontend import load_front_end
+from asrkit.features.pipeline import PipelineConfig, load_pipeline
 from asrkit.nnet.inference import compute
 from asrkit.nnet.layers.recurrent import SequenceNetwork
 from asrkit.nnet.network import Network, NetworkShape, load_arrays, to_arrays
@@ -107,11 +106,7 @@ class LabelClassifier:
         """Write the directory, the network last."""
         # Killed half-way, the directory must not pass for the old classifier with a new front end.
         (folder / CLASSIFIER_FILE).unlink(missing_ok=True)
-        save_front_end(folder, self.front_end)
-        write_json(folder / "pipeline.json", to_mapping(self.pipeline))
-        (folder / INPUTS_FILE).unlink(missing_ok=True)
-        if self.inputs is not None:
-            write_json(folder / INPUTS_FILE, dict(self.inputs))
+        save_description(folder, self.front_end, self.pipeline, self.inputs)
         arrays = {
             "input.shift": self.normalisation.shift,
             "input.scale": self.normalisation.scale,
@@ -142,7 +137,7 @@ class LabelClassifier:
         network = shape.build()
         named = {name.removeprefix(NETWORK): array for name, array in arrays.items() if name.startswith(NETWORK)}
         load_arrays(network, named, str(path))
-        inputs = read_json(folder / INPUTS_FILE) if (folder / INPUTS_FILE).exists() else None
+        inputs = read_inputs(folder)
         try:
             normalisation = InputNormalisation(arrays["input.shift"], arrays["input.scale"])
             labels, source = tuple(map(str, meta["labels"])), str(meta["source"])
@@ -157,5 +152,4 @@ class LabelClassifier:
 
 def classifier_files(folder: Path) -> list[Path]:
     """Return the files of a classifier's directory that decide what it computes."""
-    inputs = [folder / INPUTS_FILE] if (folder / INPUTS_FILE).exists() else []
-    return [*(folder / name for name in (CLASSIFIER_FILE, "frontend.json", "pipeline.json")), *inputs]
+    return [folder / CLASSIFIER_FILE, *description_files(folder)]

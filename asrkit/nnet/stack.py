@@ -18,13 +18,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from asrkit.core.config import to_mapping
 from asrkit.core.container import load_model, save_model
 from asrkit.core.errors import ModelError
-from asrkit.core.files import read_json, write_json
 from asrkit.features.config import FrontEndConfig
-from asrkit.features.frontend import load_front_end, save_front_end
-from asrkit.features.pipeline import INPUTS_FILE, PipelineConfig, load_pipeline
+from asrkit.features.description import description_files, read_inputs, save_description
+from asrkit.features.frontend import load_front_end
+from asrkit.features.pipeline import PipelineConfig, load_pipeline
 from asrkit.nnet.normalisation import InputNormalisation
 
 STACK_FILE = "stack.safetensors"
@@ -166,11 +165,7 @@ class Stack:
         folder = Path(folder)
         # Killed half-way, the directory must not pass for the old stack with a new front end.
         (folder / STACK_FILE).unlink(missing_ok=True)
-        save_front_end(folder, self.front_end)
-        write_json(folder / "pipeline.json", to_mapping(self.pipeline))
-        (folder / INPUTS_FILE).unlink(missing_ok=True)
-        if self.inputs is not None:
-            write_json(folder / INPUTS_FILE, dict(self.inputs))
+        save_description(folder, self.front_end, self.pipeline, self.inputs)
         arrays: dict[str, NDArray[Any]] = {
             "normalisation.shift": self.normalisation.shift,
             "normalisation.scale": self.normalisation.scale,
@@ -199,7 +194,7 @@ def load_stack(folder: Path | str) -> Stack:
             remedy="make one with `asrkit pretrain`; run again, it goes on where it stopped",
         )
     arrays, meta = load_model(folder / STACK_FILE, "stack")
-    inputs = read_json(folder / INPUTS_FILE) if (folder / INPUTS_FILE).exists() else None
+    inputs = read_inputs(folder)
     try:
         layers = tuple(
             StackLayer(one["kind"], one["visible"], one["hidden"], _layer_arrays(arrays, number))
@@ -216,8 +211,7 @@ def load_stack(folder: Path | str) -> Stack:
 
 def stack_files(folder: Path) -> list[Path]:
     """Return the files of a stack's directory that decide what it computes."""
-    inputs = [folder / INPUTS_FILE] if (folder / INPUTS_FILE).exists() else []
-    return [*(folder / name for name in (STACK_FILE, "frontend.json", "pipeline.json")), *inputs]
+    return [folder / STACK_FILE, *description_files(folder)]
 
 
 def _layer_arrays(arrays: Mapping[str, NDArray[Any]], number: int) -> dict[str, NDArray[Any]]:

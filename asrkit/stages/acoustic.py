@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asrkit.core.archives import read_scp, resolve
-from asrkit.core.config import to_mapping
 from asrkit.core.errors import ModelError
-from asrkit.core.files import read_json, whole_file, write_json
+from asrkit.core.files import whole_file
 from asrkit.data.datadir import DataDir
 from asrkit.features.config import FrontEndConfig
-from asrkit.features.frontend import check_front_end, load_front_end, save_front_end
-from asrkit.features.pipeline import INPUTS_FILE, ModelInputs, PipelineConfig, load_pipeline
+from asrkit.features.description import description_files, inputs_files, read_inputs, save_description
+from asrkit.features.frontend import check_front_end, load_front_end
+from asrkit.features.pipeline import ModelInputs, PipelineConfig, load_pipeline
 from asrkit.gmm.model import GmmHmm
 from asrkit.hmm.transitions import TransitionModel
 from asrkit.hmm.tree import ContextTree
@@ -129,30 +129,22 @@ def save_model_folder(
     """
     # Killed half-way, the directory must not pass for the old model with a new front end.
     (folder / "model.safetensors").unlink(missing_ok=True)
-    save_front_end(folder, front_end)
-    (folder / INPUTS_FILE).unlink(missing_ok=True)
-    if trained_on is not None and (trained_on / INPUTS_FILE).exists():
-        copy_file(trained_on / INPUTS_FILE, folder / INPUTS_FILE)
-    write_json(folder / "pipeline.json", to_mapping(pipeline))
+    save_description(folder, front_end, pipeline, None if trained_on is None else read_inputs(trained_on))
     copy_lang(lang, folder / "lang")
     model.save(folder)
 
 
 def model_files(folder: Path) -> list[Path]:
     """Return the files of a model directory that decide what it computes."""
-    names = ("model.safetensors", "tree.json", "topology.json", "frontend.json", "pipeline.json")
-    return [*(folder / name for name in names), *_inputs_file(folder)]
-
-
-def _inputs_file(folder: Path) -> list[Path]:
-    return [folder / INPUTS_FILE] if (folder / INPUTS_FILE).exists() else []
+    names = ("model.safetensors", "tree.json", "topology.json")
+    return [*(folder / name for name in names), *description_files(folder)]
 
 
 def data_files(folder: Path, names: Iterable[str] = ("utt2spk", "text")) -> list[Path]:
     """Return the files of a data directory that decide what a stage computes from its features."""
     tables = [folder / "feats.scp", folder / "cmvn.scp"]
     archives = [archive for table in tables for archive in archives_of(table)]
-    return [*(folder / name for name in names), *tables, *archives, folder / "frontend.json", *_inputs_file(folder)]
+    return [*(folder / name for name in names), *tables, *archives, folder / "frontend.json", *inputs_files(folder)]
 
 
 def archives_of(scp: Path) -> list[Path]:
@@ -181,9 +173,7 @@ def copy_file(source: Path, target: Path) -> None:
 
 def _check_inputs(model: Path, data: Path) -> None:
     """Refuse features as extracted where a model's inputs are expected, the other way round, and another model's."""
-    expected, found = (
-        read_json(path / INPUTS_FILE) if (path / INPUTS_FILE).exists() else None for path in (model, data)
-    )
+    expected, found = (read_inputs(path) for path in (model, data))
     if expected != found:
         raise ModelError(
             f"the features are {_described(found)}, the model {model} was trained on {_described(expected)}",

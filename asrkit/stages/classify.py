@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asrkit.core.errors import AsrkitError, DataError, ModelError
-from asrkit.core.files import read_json, write_json, write_lines
+from asrkit.core.files import write_json, write_lines
 from asrkit.core.jobs import map_in_order
 from asrkit.data.datadir import DataDir
+from asrkit.features.description import read_inputs
 from asrkit.features.frontend import check_front_end, load_front_end
-from asrkit.features.pipeline import INPUTS_FILE, ModelInputs
+from asrkit.features.pipeline import ModelInputs
 from asrkit.stages.acoustic import data_files
 from asrkit.stages.label_targets import SOURCES, label_file, read_labels
 from asrkit.stages.loglikes import BLOCK_FRAMES
@@ -112,7 +113,7 @@ def _classify(
     classifier: LabelClassifier, data: DataDir, config: ClassifyConfig, options: RunOptions
 ) -> tuple[dict[str, NDArray[np.float64]], list[Failure]]:
     check_front_end(classifier.front_end, load_front_end(data.path), data.path)
-    inputs = read_json(data.path / INPUTS_FILE) if (data.path / INPUTS_FILE).exists() else None
+    inputs = read_inputs(data.path)
     if inputs != classifier.inputs:
         raise ModelError(
             "the classifier was trained on features of another kind than these",

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 import asrkit
 from asrkit.core.config import to_mapping
 from asrkit.core.errors import ModelError
-from asrkit.core.files import read_json, whole_file
+from asrkit.core.files import whole_file
 from asrkit.features.config import FrontEndConfig
-from asrkit.features.pipeline import INPUTS_FILE, PipelineConfig
+from asrkit.features.description import read_inputs
+from asrkit.features.pipeline import PipelineConfig
 from asrkit.gmm.model import GmmHmm
 from asrkit.nnet.export_config import ExportConfig
 from asrkit.stages.acoustic import load_acoustic_model, model_files
@@ -93,7 +94,7 @@ def _load(path: Path) -> _Exported:
             where=path,
             remedy="give a model that `asrkit train-dnn` made",
         )
-    inputs = read_json(path / INPUTS_FILE) if (path / INPUTS_FILE).exists() else None
+    inputs = read_inputs(path)
     named = {**_metadata(loaded.pipeline, loaded.front_end, inputs), "num_pdfs": model.tree.num_pdfs}
     return _Exported(model.network, model.shape, model.normalisation, model.log_priors, named)
 

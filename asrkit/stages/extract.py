@@ -21,7 +21,8 @@ from asrkit.data.datadir import DataDir, Utterance
 from asrkit.data.warps import WARP_TABLES, read_warps
 from asrkit.features.cmvn import CmvnStats
 from asrkit.features.frontend import FrontEnd, FrontEndConfig, load_front_end, save_front_end
-from asrkit.stages.acoustic import INPUTS_FILE, WARPED
+from asrkit.features.pipeline import INPUTS_FILE
+from asrkit.stages.acoustic import WARPED
 from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_failures, run_stage
 
 UTTERANCES_A_JOB = 8

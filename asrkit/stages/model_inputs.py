@@ -19,10 +19,10 @@ from asrkit.data.datadir import DataDir
 from asrkit.data.subset import write_subset
 from asrkit.data.tables import SPECS
 from asrkit.features.cmvn import CmvnStats
-from asrkit.features.pipeline import ModelInputs, check_every_frame
+from asrkit.features.pipeline import INPUTS_FILE, ModelInputs, check_every_frame
 from asrkit.gmm.model import GmmHmm
 from asrkit.gmm.training import NOT_FINITE
-from asrkit.stages.acoustic import INPUTS_FILE, AcousticModel, copy_file, data_files, load_acoustic_model, model_files
+from asrkit.stages.acoustic import AcousticModel, copy_file, data_files, load_acoustic_model, model_files
 from asrkit.stages.adaptation import TRANSFORM_FILES
 from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_failures, run_stage
 

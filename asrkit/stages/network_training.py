@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asrkit.core.errors import ConfigError, ModelError
-from asrkit.core.files import read_json, write_json
+from asrkit.core.files import write_json
 from asrkit.core.progress import Progress
+from asrkit.features.description import read_inputs
 from asrkit.features.frontend import check_front_end, load_front_end
-from asrkit.features.pipeline import INPUTS_FILE, ModelInputs, PipelineConfig
+from asrkit.features.pipeline import ModelInputs, PipelineConfig
 from asrkit.nnet.device import pick_device
 from asrkit.nnet.layers.mlp import Mlp
 from asrkit.nnet.layers.recurrent import SequenceNetwork
@@ -275,7 +276,7 @@ def open_stack(init: Path, data_path: Path, config: NetworkStageConfig) -> Stack
     """
     stack = load_stack(init)
     check_front_end(stack.front_end, load_front_end(data_path), data_path)
-    inputs = read_json(data_path / INPUTS_FILE) if (data_path / INPUTS_FILE).exists() else None
+    inputs = read_inputs(data_path)
     if inputs != stack.inputs:
         raise ModelError(
             "the stack was trained on inputs of another kind than these features",

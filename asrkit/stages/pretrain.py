@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from asrkit.core.errors import DataError
-from asrkit.core.files import read_json, write_json
+from asrkit.core.files import write_json
 from asrkit.data.datadir import DataDir
+from asrkit.features.description import read_inputs
 from asrkit.features.frontend import load_front_end
 from asrkit.features.pipeline import INPUTS_FILE, ModelInputs
 from asrkit.nnet.autoencoders.autoencoder import autoencoder_phases
@@ -58,7 +59,7 @@ def pretrain_stack(kind: str, data_path: Path, out: Path, config: StageConfig, o
     """
     check_apart(out, data_path)
     inputs = data_files(data_path, ("utt2spk",))
-    origin = read_json(data_path / INPUTS_FILE) if (data_path / INPUTS_FILE).exists() else None
+    origin = read_inputs(data_path)
     outputs = [out / name for name in ("frontend.json", "pipeline.json", "history.json", STACK_FILE)]
     outputs += [out / INPUTS_FILE] if origin is not None else []
 

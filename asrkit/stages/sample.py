@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from asrkit.core.archives import ArchiveWriter
 from asrkit.core.errors import ConfigError, ModelError
-from asrkit.core.files import read_json, whole_file
+from asrkit.core.files import whole_file
 from asrkit.data.datadir import DataDir
+from asrkit.features.description import read_inputs
 from asrkit.features.frontend import check_front_end, load_front_end
-from asrkit.features.pipeline import INPUTS_FILE, ModelInputs
+from asrkit.features.pipeline import ModelInputs
 from asrkit.nnet.energy.config import SampleConfig
 from asrkit.nnet.energy.sampling import draw_samples
 from asrkit.nnet.stack import Stack, load_stack, stack_files
@@ -84,7 +85,7 @@ def check_pictures(config: SampleConfig) -> None:
 
 def _frames_of(data_path: Path, stack: Stack) -> Frames:
     check_front_end(stack.front_end, load_front_end(data_path), data_path)
-    origin = read_json(data_path / INPUTS_FILE) if (data_path / INPUTS_FILE).exists() else None
+    origin = read_inputs(data_path)
     if origin != stack.inputs:
         raise ModelError(
             "the stack was trained on inputs of another kind than these features",

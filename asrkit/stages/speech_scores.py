@@ -17,11 +17,11 @@ from asrkit.features.cmvn import CmvnStats
 from asrkit.features.config import FrontEndConfig
 from asrkit.features.context_windows import ContextWindow, context_windows
 from asrkit.features.frontend import FrontEnd
-from asrkit.features.pipeline import FeaturePipeline, PipelineConfig
+from asrkit.features.pipeline import INPUTS_FILE, FeaturePipeline, PipelineConfig
 from asrkit.features.speech_energy import EnergySpeechConfig, energy_scores
 from asrkit.features.transform import apply_affine
 from asrkit.lang.langdir import Lang
-from asrkit.stages.acoustic import INPUTS_FILE, AcousticModel
+from asrkit.stages.acoustic import AcousticModel
 
 CHUNK_SECS = 10.0
 """So much is scored at once."""

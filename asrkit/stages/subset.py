@@ -11,7 +11,8 @@ from asrkit.data.datadir import DataDir
 from asrkit.data.subset import SubsetConfig, choose_utterances, write_subset
 from asrkit.data.tables import SPECS
 from asrkit.features.frontend import load_front_end
-from asrkit.stages.acoustic import INPUTS_FILE, copy_file
+from asrkit.features.pipeline import INPUTS_FILE
+from asrkit.stages.acoustic import copy_file
 from asrkit.stages.record import RunOptions, StageReport, StageResult, run_stage
 
 

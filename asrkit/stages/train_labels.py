@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from asrkit.core.files import read_json
 from asrkit.data.datadir import DataDir
+from asrkit.features.description import read_inputs
 from asrkit.features.frontend import load_front_end
-from asrkit.features.pipeline import INPUTS_FILE
 from asrkit.nnet.device import pick_device
 from asrkit.nnet.label_classifier import CLASSIFIER_FILE, LabelClassifier
 from asrkit.nnet.stack import Stack, stack_files
@@ -89,7 +88,7 @@ def train_labels(
             made.normalisation,
             corpus.labelled.labels,
             source if source in SOURCES else "table",
-            read_json(data_path / INPUTS_FILE) if (data_path / INPUTS_FILE).exists() else None,
+            read_inputs(data_path),
         )
         classifier.save(out)
         checkpoints.clear()

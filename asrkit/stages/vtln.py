@@ -15,9 +15,10 @@ from asrkit.core.files import read_json, write_json, write_lines
 from asrkit.core.jobs import map_in_order
 from asrkit.data.datadir import DataDir, read_text
 from asrkit.features.frontend import check_front_end, load_front_end
+from asrkit.features.pipeline import INPUTS_FILE
 from asrkit.lang.langdir import Lang
 from asrkit.lang.silence import SILENCE_FILE
-from asrkit.stages.acoustic import INPUTS_FILE, LANG_FILES, AcousticModel, load_acoustic_model, model_files
+from asrkit.stages.acoustic import LANG_FILES, AcousticModel, load_acoustic_model, model_files
 from asrkit.stages.record import RunOptions, StageReport, StageResult, check_failures, run_stage
 from asrkit.stages.unknown_words import UnknownWords
 from asrkit.stages.warp_search import SpeakerWarp, VtlnConfig, WarpSearch, speech_by_speaker

@@ -19,13 +19,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from asrkit.core.config import to_mapping
 from asrkit.core.container import load_model, save_model
 from asrkit.core.errors import AsrkitError, ModelError
-from asrkit.core.files import read_json, write_json
 from asrkit.features.config import FrontEndConfig
-from asrkit.features.frontend import load_front_end, save_front_end
-from asrkit.features.pipeline import INPUTS_FILE, PipelineConfig, load_pipeline
+from asrkit.features.description import description_files, read_inputs, save_description
+from asrkit.features.frontend import load_front_end
+from asrkit.features.pipeline import PipelineConfig, load_pipeline
 from asrkit.nnet.energy.convolutional_rbm import ConvolutionalRbm
 from asrkit.nnet.energy.whitening import Whitening
 
@@ -137,11 +136,7 @@ class ConvolutionalDbn:
         """Write the directory, the layers last."""
         # Killed half-way, the directory must not pass for the old network with a new front end.
         (folder / CDBN_FILE).unlink(missing_ok=True)
-        save_front_end(folder, self.front_end)
-        write_json(folder / "pipeline.json", to_mapping(self.pipeline))
-        (folder / INPUTS_FILE).unlink(missing_ok=True)
-        if self.inputs is not None:
-            write_json(folder / INPUTS_FILE, dict(self.inputs))
+        save_description(folder, self.front_end, self.pipeline, self.inputs)
         whitening = {name: getattr(self.whitening, name) for name in ("shift", "transform", "inverse")}
         arrays: dict[str, NDArray[Any]] = {f"whitening.{name}": value for name, value in whitening.items()}
         arrays |= layer_arrays(self.layers)
@@ -169,7 +164,7 @@ def load_cdbn(folder: Path) -> ConvolutionalDbn:
             remedy="make one with `asrkit pretrain cdbn`; run again, it goes on where it stopped",
         )
     arrays, meta = load_model(folder / CDBN_FILE, KIND)
-    inputs = read_json(folder / INPUTS_FILE) if (folder / INPUTS_FILE).exists() else None
+    inputs = read_inputs(folder)
     try:
         whitening = Whitening(
             bool(meta["level"]), *(arrays[f"whitening.{name}"] for name in ("shift", "transform", "inverse"))
@@ -187,8 +182,7 @@ def load_cdbn(folder: Path) -> ConvolutionalDbn:
 
 def cdbn_files(folder: Path) -> list[Path]:
     """Return the files of a network's directory that decide what it computes."""
-    inputs = [folder / INPUTS_FILE] if (folder / INPUTS_FILE).exists() else []
-    return [*(folder / name for name in (CDBN_FILE, "frontend.json", "pipeline.json")), *inputs]
+    return [folder / CDBN_FILE, *description_files(folder)]
 
 
 def layer_arrays(layers: Layers) -> dict[str, NDArray[Any]]:

@@ -9,7 +9,7 @@ from asrkit.core.archives import read_scp
 from asrkit.core.errors import AsrkitError
 from asrkit.core.files import read_json
 from asrkit.data.datadir import DataDir
-from asrkit.stages.acoustic import INPUTS_FILE
+from asrkit.features.pipeline import INPUTS_FILE
 from asrkit.stages.subset import utterance_secs
 
 

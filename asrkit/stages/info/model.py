@@ -11,12 +11,13 @@ import numpy as np
 from asrkit.core.archives import read_scp
 from asrkit.core.files import read_json
 from asrkit.features.frontend import FrontEnd
+from asrkit.features.pipeline import INPUTS_FILE
 from asrkit.gmm.model import GmmHmm
 from asrkit.hmm.tree import PDF_CLASS
 from asrkit.hmm.tree_report import AskedQuestion, TreeReport
 from asrkit.lang.langdir import Lang
 from asrkit.lang.phones import WORD_POSITIONS
-from asrkit.stages.acoustic import INPUTS_FILE, AcousticModel, load_acoustic_model
+from asrkit.stages.acoustic import AcousticModel, load_acoustic_model
 
 NO_PHONE = "(none)"
 PLACES = {-1: "left", 0: "centre", 1: "right"}
