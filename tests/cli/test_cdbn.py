@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +23,7 @@ from asrkit.nnet.energy.convolutional_dbn import load_cdbn
 from asrkit.stages.pretrain_cdbn import pretrain_cdbn
 from asrkit.stages.pretrain_config import PretrainCdbnConfig
 from asrkit.stages.record import RunOptions
+from tests.killed import Killed, KillsAfter
 
 RATE = 8000
 FRONT_END = [
@@ -95,30 +94,15 @@ def test_a_network_describes_itself(world: Path) -> None:
     assert json.loads(run("info", world / "net", "--json").stdout)["parts"][0]["facts"]["row_ms"] == [12, 36]
 
 
-class Killed(BaseException):
-    pass
-
-
-class KillsAfter:
-    def __init__(self, chunks: int) -> None:
-        self.left = chunks
-
-    def __call__(self, items: Iterable[Any], *, total: int | None, label: str) -> Iterator[Any]:
-        for item in items:
-            if "epoch" in label:
-                self.left -= 1
-                if self.left < 0:
-                    raise Killed
-            yield item
-
-
 def test_a_killed_run_comes_to_the_bits_of_an_uninterrupted_one_and_another_seed_does_not(
     world: Path, tmp_path: Path
 ) -> None:
     killed = 0
     for chunks in (1, 1, 2):
         try:
-            pretrain_cdbn(world / "data", tmp_path / "net", config_of(), RunOptions(progress=KillsAfter(chunks)))
+            pretrain_cdbn(
+                world / "data", tmp_path / "net", config_of(), RunOptions(progress=KillsAfter(chunks, "epoch"))
+            )
         except Killed:
             killed += 1
     assert killed >= 2

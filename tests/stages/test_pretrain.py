@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from asrkit.stages.frame_targets import hold_out
 from asrkit.stages.pretrain import pretrain_stack
 from asrkit.stages.pretrain_config import PretrainDbnConfig, PretrainRbmConfig, PretrainSdaConfig
 from asrkit.stages.record import RunOptions
+from tests.killed import Killed, KillsAfter
 
 DIM = 4
 COMMON = [
@@ -140,25 +140,6 @@ def assert_same(one: Stack, other: Stack) -> None:
             np.testing.assert_array_equal(value, second.parameters[name])
 
 
-class Killed(BaseException):
-    pass
-
-
-class KillsAfter:
-    """A progress that stops the process, as it were, after so many chunks of training."""
-
-    def __init__(self, chunks: int) -> None:
-        self.left = chunks
-
-    def __call__(self, items: Iterable[Any], *, total: int | None, label: str) -> Iterator[Any]:
-        for item in items:
-            if "epoch" in label:
-                self.left -= 1
-                if self.left < 0:
-                    raise Killed
-            yield item
-
-
 @pytest.mark.parametrize(
     ("kind", "more"),
     [
@@ -175,7 +156,9 @@ def test_a_killed_run_comes_to_the_bits_of_an_uninterrupted_one(
     killed = 0
     for chunks in (2, 3, 9, 1, 11, 7, 4):
         try:
-            pretrain_stack(kind, world / "data", tmp_path / "parts", config, RunOptions(progress=KillsAfter(chunks)))
+            pretrain_stack(
+                kind, world / "data", tmp_path / "parts", config, RunOptions(progress=KillsAfter(chunks, "epoch"))
+            )
         except Killed:
             killed += 1
     assert killed >= 4
@@ -192,7 +175,7 @@ def test_a_killed_run_comes_to_the_bits_of_an_uninterrupted_one(
 def test_a_checkpoint_of_another_configuration_is_left_alone(world: Path, tmp_path: Path) -> None:
     config = config_of("rbm", "checkpoint_secs=0.0")
     with pytest.raises(Killed):
-        pretrain_stack("rbm", world / "data", tmp_path / "out", config, RunOptions(progress=KillsAfter(2)))
+        pretrain_stack("rbm", world / "data", tmp_path / "out", config, RunOptions(progress=KillsAfter(2, "epoch")))
     pretrain_stack("rbm", world / "data", tmp_path / "out", config_of("rbm"), RunOptions())
     assert_same(load_stack(tmp_path / "out"), load_stack(world / "rbm"))
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +20,7 @@ from asrkit.nnet.energy.convolutional_training import CdbnTrainer, LayerTraining
 from asrkit.nnet.energy.convolutional_windows import Windows, WindowShape
 from asrkit.nnet.energy.whitening import Whitening, levelled
 from asrkit.nnet.train.checkpoint import CheckpointStore
+from tests.killed import Killed, KillsAfter
 
 DIM, COMPONENTS = 7, 4
 
@@ -242,24 +241,6 @@ def training_data(held_out: tuple[str, ...] = ("u1",)) -> TrainingData:
     training = [key for key in features if key not in held_out]
     lengths = {key: len(value) for key, value in components.items()}
     return TrainingData(components.__getitem__, lengths, training, held_out, 60)
-
-
-class Killed(BaseException):
-    pass
-
-
-class KillsAfter:
-    """A progress that stops the process, as it were, after so many chunks."""
-
-    def __init__(self, chunks: int) -> None:
-        self.left = chunks
-
-    def __call__(self, items: Iterable[Any], *, total: int | None, label: str) -> Iterator[Any]:
-        for item in items:
-            self.left -= 1
-            if self.left < 0:
-                raise Killed
-            yield item
 
 
 def test_layers_learn_one_after_the_other_and_are_watched() -> None:

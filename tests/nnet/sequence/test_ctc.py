@@ -19,12 +19,13 @@ from asrkit.nnet.layers.recurrent import SequenceNetwork
 from asrkit.nnet.network import NetworkShape, to_arrays
 from asrkit.nnet.normalisation import InputNormalisation
 from asrkit.nnet.sequence.ctc import CtcObjective, best_labels, collapsed, ctc_losses, frames_needed
-from asrkit.nnet.train.checkpoint import CheckpointStore, Snapshot
+from asrkit.nnet.train.checkpoint import CheckpointStore
 from asrkit.nnet.train.config import OptimiserConfig, RecurrentTrainingConfig, UtterancesConfig
 from asrkit.nnet.train.epochs import EpochReport
 from asrkit.nnet.train.newbob import NewbobConfig
 from asrkit.nnet.train.recurrent import evaluate_utterances, train_recurrent
 from asrkit.nnet.train.utterances import LabelledUtterances
+from tests.killed import Killed, MortalStore
 
 OUTPUTS = 4
 
@@ -171,28 +172,15 @@ def test_sums_are_those_of_the_utterances_one_by_one() -> None:
     assert tally.targets == 12
 
 
-class KilledError(Exception):
-    pass
-
-
 @pytest.mark.parametrize("kill_at", [2, 5])
 def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path, kill_at: int) -> None:
     config = GruConfig(1, 8, dropout=0.1)
     training = replace(CONFIG, newbob=NewbobConfig(max_epochs=2, keep_rate_epochs=2))
     expected, reports = train(config, training)
 
-    class Killing(CheckpointStore):
-        saved = 0
-
-        def save(self, snapshot: Snapshot) -> None:
-            super().save(snapshot)
-            self.saved += 1
-            if self.saved == kill_at:
-                raise KilledError
-
     path = tmp_path / "checkpoint.safetensors"
-    with pytest.raises(KilledError):
-        train(config, training, Killing(path, "key", every_secs=0))
+    with pytest.raises(Killed):
+        train(config, training, MortalStore(path, "key", kill_at))
     found, resumed = train(config, training, CheckpointStore(path, "key"))
     arrays = to_arrays(found)
     for name, array in to_arrays(expected).items():

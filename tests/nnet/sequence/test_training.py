@@ -15,9 +15,10 @@ from asrkit.nnet.normalisation import InputNormalisation
 from asrkit.nnet.sequence.config import SequenceConfig
 from asrkit.nnet.sequence.criterion import Evaluation, Loglikes
 from asrkit.nnet.sequence.training import SequenceData, SequenceReport, train_sequences
-from asrkit.nnet.train.checkpoint import CheckpointStore, Snapshot
+from asrkit.nnet.train.checkpoint import CheckpointStore
 from asrkit.nnet.train.config import OptimiserConfig
 from asrkit.nnet.train.newbob import NewbobConfig
+from tests.killed import Killed, MortalStore
 
 DIM, NUM_PDFS = 2, 3
 SHAPE = NetworkShape(MlpConfig(1, 8, "tanh", dropout=0.5), DIM * 3, 3, NUM_PDFS)
@@ -158,25 +159,12 @@ def test_same_seed_same_bits_for_any_number_of_threads() -> None:
     assert not np.array_equal(runs[0]["output.weight"], runs[2]["output.weight"])
 
 
-class KilledError(Exception):
-    pass
-
-
 @pytest.mark.parametrize("kill_at", [1, 4, 7, 11])
 def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path, kill_at: int) -> None:
     expected, reports = train()
 
-    class Mortal(CheckpointStore):
-        lives = kill_at
-
-        def save(self, snapshot: Snapshot) -> None:
-            super().save(snapshot)
-            self.lives -= 1
-            if not self.lives:
-                raise KilledError
-
-    with pytest.raises(KilledError):
-        train(Mortal(tmp_path / "state", "this", every_secs=0))
+    with pytest.raises(Killed):
+        train(MortalStore(tmp_path / "state", "this", kill_at))
     network, found = train(CheckpointStore(tmp_path / "state", "this"))
     for name, array in to_arrays(expected).items():
         np.testing.assert_array_equal(array, to_arrays(network)[name])

@@ -22,6 +22,7 @@ from asrkit.nnet.train.config import ClassifierConfig, FramesConfig, OptimiserCo
 from asrkit.nnet.train.epochs import EpochReport
 from asrkit.nnet.train.frames import Frames
 from asrkit.nnet.train.newbob import NewbobConfig
+from tests.killed import Killed, MortalStore
 
 SHAPE = NetworkShape(MlpConfig(1, 16, "tanh", dropout=0.1), 2 * 3, 3, 4)
 CONFIG = ClassifierConfig(
@@ -113,27 +114,12 @@ def test_same_seed_same_bits() -> None:
     assert not np.array_equal(first["output.weight"], other["output.weight"])
 
 
-class KilledError(Exception):
-    pass
-
-
 @pytest.mark.parametrize("kill_at", [1, 3, 4, 9])
 def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path, kill_at: int) -> None:
     expected, reports = train()
 
-    class Mortal(CheckpointStore):
-        """Saves after every chunk, and dies."""
-
-        lives = kill_at
-
-        def save(self, snapshot: Snapshot) -> None:
-            super().save(snapshot)
-            self.lives -= 1
-            if not self.lives:
-                raise KilledError
-
-    with pytest.raises(KilledError):
-        train(Mortal(tmp_path / "state", "this", every_secs=0))
+    with pytest.raises(Killed):
+        train(MortalStore(tmp_path / "state", "this", kill_at))
     network, found = train(CheckpointStore(tmp_path / "state", "this"))
     for name, array in to_arrays(expected).items():
         np.testing.assert_array_equal(array, to_arrays(network)[name])
@@ -245,17 +231,8 @@ def test_a_training_killed_on_a_gpu_goes_on_to_the_same_bits(tmp_path: Path) -> 
         train_classifier(network, training, heldout, config, 1, store)
         return to_arrays(network)
 
-    class Mortal(CheckpointStore):
-        lives = 7
-
-        def save(self, snapshot: Snapshot) -> None:
-            super().save(snapshot)
-            self.lives -= 1
-            if not self.lives:
-                raise KilledError
-
-    with pytest.raises(KilledError):
-        run(Mortal(tmp_path / "state", "this", every_secs=0))
+    with pytest.raises(Killed):
+        run(MortalStore(tmp_path / "state", "this", 7))
     resumed, whole = run(CheckpointStore(tmp_path / "state", "this")), run(None)
     for name, array in whole.items():
         np.testing.assert_array_equal(resumed[name], array)

@@ -14,7 +14,8 @@ from asrkit.nnet.network import NetworkShape, to_arrays
 from asrkit.nnet.train.checkpoint import CheckpointStore
 from asrkit.nnet.train.classifier import train_classifier
 from asrkit.nnet.train.layerwise import grow_layers
-from tests.nnet.train.test_classifier import CONFIG, KilledError, frames_of
+from tests.killed import Killed
+from tests.nnet.train.test_classifier import CONFIG, frames_of
 
 SHAPE = NetworkShape(MlpConfig(3, 16, "tanh", batch_norm=True), 2 * 3, 3, 4)
 
@@ -47,9 +48,9 @@ def test_a_killed_one_goes_on_to_the_same_bits(tmp_path: Path) -> None:
         def save(self, snapshot: object) -> None:
             super().save(snapshot)  # type: ignore[arg-type]
             if self.path.name == "2":
-                raise KilledError
+                raise Killed
 
-    with pytest.raises(KilledError):
+    with pytest.raises(Killed):
         grown(store=lambda layers: Mortal(tmp_path / str(layers), "this", every_secs=0))
     found = grown(store=lambda layers: CheckpointStore(tmp_path / str(layers), "this"))
     for name, array in expected.items():

@@ -15,12 +15,13 @@ from asrkit.nnet.layers.config import ElmanConfig, FullyRecurrentConfig, GruConf
 from asrkit.nnet.layers.recurrent import SequenceNetwork
 from asrkit.nnet.network import NetworkConfig, NetworkShape, scores_of, to_arrays
 from asrkit.nnet.normalisation import InputNormalisation
-from asrkit.nnet.train.checkpoint import CheckpointStore, Snapshot
+from asrkit.nnet.train.checkpoint import CheckpointStore
 from asrkit.nnet.train.config import OptimiserConfig, RecurrentTrainingConfig, UtterancesConfig
 from asrkit.nnet.train.epochs import EpochReport
 from asrkit.nnet.train.newbob import NewbobConfig
 from asrkit.nnet.train.recurrent import evaluate_utterances, train_recurrent
 from asrkit.nnet.train.utterances import Utterances
+from tests.killed import Killed, MortalStore
 
 CONFIG = RecurrentTrainingConfig(
     OptimiserConfig("adam", 0.02, clip=1.0), NewbobConfig(max_epochs=12), UtterancesConfig(150), "cpu", 1
@@ -142,28 +143,15 @@ def test_same_seed_same_bits() -> None:
     assert not np.array_equal(first["output.weight"], other["output.weight"])
 
 
-class KilledError(Exception):
-    pass
-
-
 @pytest.mark.parametrize("kill_at", [1, 4, 7])
 @pytest.mark.parametrize("chunk", [0, 8])
 def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path, kill_at: int, chunk: int) -> None:
     config = replace(CONFIG, utterances=UtterancesConfig(150, chunk), newbob=NewbobConfig(max_epochs=3))
     expected, reports = train(training=config)
 
-    class Killing(CheckpointStore):
-        saved = 0
-
-        def save(self, snapshot: Snapshot) -> None:
-            super().save(snapshot)
-            self.saved += 1
-            if self.saved == kill_at:
-                raise KilledError
-
     path = tmp_path / "checkpoint.safetensors"
-    with pytest.raises(KilledError):
-        train(training=config, store=Killing(path, "key", every_secs=0))
+    with pytest.raises(Killed):
+        train(training=config, store=MortalStore(path, "key", kill_at))
     found, resumed = train(training=config, store=CheckpointStore(path, "key"))
     arrays = to_arrays(found)
     for name, array in to_arrays(expected).items():
