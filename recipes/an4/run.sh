@@ -47,16 +47,18 @@ fi
 names=(trigram uniform)
 for extra in $lms; do names+=("${extra%%=*}"); done
 
-# Build the graphs of a model, decode dev, and test with what dev chose.
+# Build the graphs of a model, decode dev, and test with what dev chose: MODEL [CONFIG [INPUTS]], where INPUTS is what the
+# names of the data directories have more, before that of the language model.
 evaluate() {
-  local model=$1 name
+  local model=$1 config=$recipe/conf/${2:-decode}.toml inputs=${3:-} name dev test
   for name in "${names[@]}"; do
+    dev=$data/dev${inputs:+${inputs}_$name} test=$data/test${inputs:+${inputs}_$name}
     asrkit make-graph "$lang" "$lm/$name.arpa" "$exp/$model" "$exp/$model/graph_$name"
-    asrkit decode "$exp/$model/graph_$name" "$exp/$model" "$data/dev" "$exp/$model/decode_dev_$name" \
-      --config "$recipe/conf/decode.toml" --num-jobs "$num_jobs"
+    asrkit decode "$exp/$model/graph_$name" "$exp/$model" "$dev" "$exp/$model/decode_dev_$name" \
+      --config "$config" --num-jobs "$num_jobs"
     asrkit score "$data/dev" "$exp/$model/decode_dev_$name"
     if [ -d "$data/test" ]; then
-      asrkit decode "$exp/$model/graph_$name" "$exp/$model" "$data/test" "$exp/$model/decode_test_$name" \
+      asrkit decode "$exp/$model/graph_$name" "$exp/$model" "$test" "$exp/$model/decode_test_$name" \
         --from "$exp/$model/decode_dev_$name/best.json" --num-jobs "$num_jobs"
       asrkit score "$data/test" "$exp/$model/decode_test_$name/hyp.txt"
     fi
@@ -104,15 +106,5 @@ fi
 
 if runs 10 "connectionist temporal classification"; then
   asrkit train-dnn blstm "$data/train_sat" "$lang" "$exp/ctc" --config "$recipe/conf/ctc.toml" --seed "$seed"
-  for name in "${names[@]}"; do
-    asrkit make-graph "$lang" "$lm/$name.arpa" "$exp/ctc" "$exp/ctc/graph_$name"
-    asrkit decode "$exp/ctc/graph_$name" "$exp/ctc" "$data/dev_sat_$name" "$exp/ctc/decode_dev_$name" \
-      --config "$recipe/conf/decode_ctc.toml" --num-jobs "$num_jobs"
-    asrkit score "$data/dev" "$exp/ctc/decode_dev_$name"
-    if [ -n "$test" ]; then
-      asrkit decode "$exp/ctc/graph_$name" "$exp/ctc" "$data/test_sat_$name" "$exp/ctc/decode_test_$name" \
-        --from "$exp/ctc/decode_dev_$name/best.json" --num-jobs "$num_jobs"
-      asrkit score "$data/test" "$exp/ctc/decode_test_$name/hyp.txt"
-    fi
-  done
+  evaluate ctc decode_ctc _sat
 fi
