@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from asrkit.cli.main import main
 from asrkit.core.archives import ArchiveReader, ArchiveWriter
-from asrkit.core.files import read_lines, write_lines
+from asrkit.core.files import read_json, read_lines, write_lines
 from asrkit.data.datadir import DataDir
 from asrkit.features.frontend import load_front_end, save_front_end
 from asrkit.graph.training import TrainingGraphCompiler
@@ -102,6 +102,7 @@ def test_networks_of_both_directions_train_on_the_alignment_of_both(world: Path,
     for more in ((), BACKWARDS):
         out = tmp_path / f"again{len(more)}"
         done(run("train-dnn", "gru", world / "data", tmp_path / "both", out, *SETTINGS, *more))
+        assert read_json(out / "epochs.json")[-1]["heldout_accuracy"] > 0.4  # half-trained
 
 
 def test_what_one_of_them_does_not_hear_is_named(world: Path, tmp_path: Path) -> None:
