@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from asrkit.cli.options import stage_command
+from asrkit.cli.options import other_systems, stage_command
 from asrkit.stages.align import align
 from asrkit.stages.aligner import AlignStageConfig
 from asrkit.stages.record import RunOptions, StageReport
@@ -30,14 +30,7 @@ from asrkit.stages.record import RunOptions, StageReport
 @click.option("--g2p", metavar="MODEL", type=click.Path(path_type=Path), help="Pronounces them; with --oov g2p.")
 @click.option("--train", is_flag=True, help="Train on DATA itself: the arguments are DATA LANG OUT.")
 @click.option("--lang", metavar="LANG", type=click.Path(path_type=Path), help="Words and pronunciations to use.")
-@click.option(
-    "--with",
-    "others",
-    type=(click.Path(path_type=Path), click.Path(path_type=Path)),
-    multiple=True,
-    metavar="MODEL DATA",
-    help="Average MODEL with another of the same tree, which hears DATA; may be repeated.",
-)
+@other_systems
 @click.option("--lexicon", metavar="FILE", type=click.Path(path_type=Path), help="Pronunciations of more words.")
 def command(
     data: Path,

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from asrkit.cli.options import stage_command
+from asrkit.cli.options import other_systems, stage_command
 from asrkit.stages.decode import DecodeConfig, decode
 from asrkit.stages.record import RunOptions, StageReport
 
@@ -25,14 +25,7 @@ from asrkit.stages.record import RunOptions, StageReport
     metavar="BEST",
     help="Take LM weight and insertion penalty from a best.json that `asrkit score` wrote, or from its directory.",
 )
-@click.option(
-    "--with",
-    "others",
-    type=(click.Path(path_type=Path), click.Path(path_type=Path)),
-    multiple=True,
-    metavar="MODEL DATA",
-    help="Average MODEL with another of the same tree, which hears DATA; may be repeated.",
-)
+@other_systems
 def command(
     graph: Path,
     model: Path,

@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -55,6 +56,40 @@ def stage_command(config_class: type[Any] | None = None, *, jobs: bool = True, s
         for option in reversed(list(_shared(config_class is not None, jobs, seed))):
             decorated = option(decorated)
         return decorated
+
+    return decorate
+
+
+other_systems = click.option(
+    "--with",
+    "others",
+    type=(click.Path(path_type=Path), click.Path(path_type=Path)),
+    multiple=True,
+    metavar="MODEL DATA",
+    help="Average MODEL with another of the same tree, which hears DATA; may be repeated.",
+)
+
+
+def as_overrides(name: str, settings: Callable[[str], tuple[str, ...]]) -> Callable[[F], F]:
+    """Turn an option into ``--set``, so that the last word is said in one place; stands above :func:`stage_command`.
+
+    Parameters
+    ----------
+    name : str
+        Of the function's argument, which it then has no more.
+    settings : callable
+        From the option's value, where it is given, to ``KEY=VALUE`` texts.
+    """
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def run(**arguments: Any) -> Any:
+            value = arguments.pop(name)
+            if value is not None:
+                arguments["overrides"] = (*arguments["overrides"], *settings(value))
+            return function(**arguments)
+
+        return run
 
     return decorate
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
-from asrkit.cli.options import stage_command
+from asrkit.cli.options import as_overrides, stage_command
 from asrkit.core.errors import ConfigError
 from asrkit.stages.dnn_config import (
     BlstmStageConfig,
@@ -52,17 +51,7 @@ _seeds = click.option(
 )
 
 
-def _as_config(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn --targets into ``--set``, so that the last word is said in one place."""
-
-    @functools.wraps(function)
-    def run(**arguments: Any) -> Any:
-        targets = arguments.pop("targets")
-        if targets is not None:
-            arguments["overrides"] = (*arguments["overrides"], f"targets={targets}")
-        return function(**arguments)
-
-    return run
+_as_config = as_overrides("targets", lambda targets: (f"targets={targets}",))
 
 
 @click.group()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from asrkit.cli.options import stage_command
+from asrkit.cli.options import as_overrides, stage_command
 from asrkit.stages.music_config import TrainRnnNadeConfig, TrainRnnRbmConfig, TrainRtrbmConfig
 from asrkit.stages.record import RunOptions, StageReport
 
@@ -23,18 +21,9 @@ _data = click.option(
 )
 
 
-def _as_config(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn --data into ``--set``, so that the last word is said in one place."""
-
-    @functools.wraps(function)
-    def run(**arguments: Any) -> Any:
-        kind = arguments.pop("data_kind")
-        if kind is not None:
-            visible = ("model.visible=gaussian",) if kind == "feats" else ()
-            arguments["overrides"] = (*arguments["overrides"], f"data={kind}", *visible)
-        return function(**arguments)
-
-    return run
+_as_config = as_overrides(
+    "data_kind", lambda kind: (f"data={kind}", *(["model.visible=gaussian"] if kind == "feats" else []))
+)
 
 
 @click.group()
