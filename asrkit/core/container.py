@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,19 @@ from numpy.typing import NDArray
 
 from asrkit.core.errors import ModelError
 from asrkit.core.files import whole_file
+
+
+def check_finished(what: str, folder: Path, files: Iterable[Path], remedy: str) -> None:
+    """Raise :class:`ModelError` where files of a directory are missing.
+
+    Parameters
+    ----------
+    what : str
+        What the directory should be, for the message: ``classifier``.
+    """
+    absent = [path.name for path in files if not path.is_file()]
+    if absent:
+        raise ModelError(f"not a finished {what}: {', '.join(absent)} missing", where=folder, remedy=remedy)
 
 
 def save_model(path: Path | str, kind: str, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:

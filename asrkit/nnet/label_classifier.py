@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from asrkit.core.container import load_model, save_model
+from asrkit.core.container import check_finished, load_model, save_model
 from asrkit.core.errors import ModelError
 from asrkit.features.config import FrontEndConfig
 from asrkit.features.description import description_files, read_inputs, save_description
@@ -124,13 +124,8 @@ class LabelClassifier:
         ModelError, FormatError
             It is absent, incomplete or damaged.
         """
-        absent = [path.name for path in classifier_files(folder) if not path.is_file()]
-        if absent:
-            raise ModelError(
-                f"not a finished classifier: {', '.join(absent)} missing",
-                where=folder,
-                remedy="make one with `asrkit train-dnn mlp --targets labels`",
-            )
+        remedy = "make one with `asrkit train-dnn mlp --targets labels`"
+        check_finished("classifier", folder, classifier_files(folder), remedy)
         path = folder / CLASSIFIER_FILE
         arrays, meta = load_model(path, KIND)
         shape = NetworkShape.from_description(meta.get("network") or {}, str(path))

@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from asrkit.core.container import load_model, save_model
+from asrkit.core.container import check_finished, load_model, save_model
 from asrkit.core.errors import ModelError
 from asrkit.features.config import FrontEndConfig
 from asrkit.features.description import description_files, read_inputs, save_description
@@ -186,13 +186,8 @@ def load_stack(folder: Path | str) -> Stack:
         It is absent, incomplete or damaged.
     """
     folder = Path(folder)
-    absent = [path.name for path in stack_files(folder) if not path.is_file()]
-    if absent:
-        raise ModelError(
-            f"not a finished stack: {', '.join(absent)} missing",
-            where=folder,
-            remedy="make one with `asrkit pretrain`; run again, it goes on where it stopped",
-        )
+    remedy = "make one with `asrkit pretrain`; run again, it goes on where it stopped"
+    check_finished("stack", folder, stack_files(folder), remedy)
     arrays, meta = load_model(folder / STACK_FILE, "stack")
     inputs = read_inputs(folder)
     try:

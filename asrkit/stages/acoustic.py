@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asrkit.core.archives import read_scp, resolve
+from asrkit.core.container import check_finished
 from asrkit.core.errors import ModelError
 from asrkit.core.files import whole_file
 from asrkit.data.datadir import DataDir
@@ -205,10 +206,5 @@ def _described(inputs: Any) -> str:
 def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise ModelError("no such model directory", where=folder, remedy="train one, e.g. with `asrkit train-gmm mono`")
-    absent = [path.name for path in model_files(folder) if not path.is_file()]
-    if absent:
-        raise ModelError(
-            f"not a finished model directory: {', '.join(absent)} missing",
-            where=folder,
-            remedy="run the training command again; it goes on where it stopped",
-        )
+    remedy = "run the training command again; it goes on where it stopped"
+    check_finished("model directory", folder, model_files(folder), remedy)

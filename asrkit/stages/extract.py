@@ -251,10 +251,7 @@ def _run(data: DataDir, sources: list[Recorded], config: ExtractConfig, options:
         check_failures(failures, len(sources), options, data.path)
         if not num_frames:
             raise DataError("no utterance with features", where=data.path, remedy=f"run `asrkit validate {data.path}`")
-    with ArchiveWriter(data.path, "cmvn") as writer:
-        for key, value in sorted(stats.items()):
-            writer.write(key, value.to_matrix())
-    write_lines(data.path / "utt2num_frames", (f"{key} {count}" for key, count in num_frames.items()))
+    write_statistics(data.path, stats, num_frames)
     save_front_end(data.path, config.front_end)
     if any(source.warp is not None for source in sources):
         write_json(data.path / INPUTS_FILE, WARPED)
@@ -269,6 +266,14 @@ def _run(data: DataDir, sources: list[Recorded], config: ExtractConfig, options:
         "cmvn": len(stats),
     }
     return StageResult(figures, tuple(failures))
+
+
+def write_statistics(folder: Path, stats: Mapping[str, CmvnStats], num_frames: Mapping[str, int]) -> None:
+    """Write ``cmvn.scp`` of speakers or utterances, and ``utt2num_frames``."""
+    with ArchiveWriter(folder, "cmvn") as writer:
+        for key, value in sorted(stats.items()):
+            writer.write(key, value.to_matrix())
+    write_lines(folder / "utt2num_frames", (f"{key} {count}" for key, count in num_frames.items()))
 
 
 def _write(writer: ArchiveWriter, extractor: Extractor, result: _Extracted) -> _Extracted:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from asrkit.core.archives import ArchiveWriter
 from asrkit.core.errors import AsrkitError, DataError, ModelError
-from asrkit.core.files import write_json, write_lines
+from asrkit.core.files import write_json
 from asrkit.core.jobs import map_in_order
 from asrkit.data.datadir import DataDir
 from asrkit.data.warps import read_warps
@@ -22,7 +22,15 @@ from asrkit.features.frontend import FrontEnd, save_front_end
 from asrkit.features.pipeline import INPUTS_FILE, FeaturePipeline
 from asrkit.nnet.device import torch_threads
 from asrkit.nnet.energy.convolutional_dbn import CDBN_FILE, ConvolutionalDbn, cdbn_files, load_cdbn
-from asrkit.stages.extract import ExtractConfig, Extractor, Recorded, extract_inputs, extract_outputs, recorded
+from asrkit.stages.extract import (
+    ExtractConfig,
+    Extractor,
+    Recorded,
+    extract_inputs,
+    extract_outputs,
+    recorded,
+    write_statistics,
+)
 from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_failures, run_stage
 
 MOST_FRAMES = 1_000_000
@@ -178,8 +186,5 @@ def _write(
         check_failures(failures, len(sources), options, data.path)
         if not num_frames:
             raise DataError("no utterance with features", where=data.path, remedy=f"run `asrkit validate {data.path}`")
-    with ArchiveWriter(data.path, "cmvn") as writer:
-        for key, one in sorted(stats.items()):
-            writer.write(key, one.to_matrix())
-    write_lines(data.path / "utt2num_frames", (f"{key} {count}" for key, count in num_frames.items()))
+    write_statistics(data.path, stats, num_frames)
     return num_frames, failures

@@ -18,7 +18,7 @@ from asrkit.hmm.transitions import TransitionModel
 from asrkit.hmm.tree import ContextTree, monophone_tree
 from asrkit.lang.langdir import Lang
 from asrkit.stages.dnn_config import HeldoutBy, Targets
-from asrkit.stages.network_features import why_unusable
+from asrkit.stages.network_features import part_usable, why_unusable
 from asrkit.stages.record import Failure
 
 
@@ -128,14 +128,9 @@ def open_targets(
         own_tree = monophone_tree(transitions.topology, lang.shared_phones)
         own = TransitionModel.from_tree(own_tree, transitions.topology)
     targets = PdfTargets(alignments, transitions, own, own_tree)
-    num_frames: dict[str, int] = {}
-    failures: list[Failure] = []
-    for key in sorted(data.utterances):
-        reason = _reason(key, features, alignments)
-        if reason is None:
-            num_frames[key] = len(features[key])
-        else:
-            failures.append(Failure(key, reason))
+    num_frames, failures = part_usable(
+        sorted(data.utterances), features, lambda key: _reason(key, features, alignments)
+    )
     if not num_frames:
         first = f"; the first: {failures[0].utterance_id}: {failures[0].reason}" if failures else ""
         raise DataError(
@@ -143,7 +138,7 @@ def open_targets(
             where=folder / "ali.scp",
             remedy="give the alignment of this very data",
         )
-    return AlignedData(own_tree, own, targets, num_frames, tuple(failures))
+    return AlignedData(own_tree, own, targets, num_frames, failures)
 
 
 def _reason(key: str, features: Mapping[str, NDArray[np.float32]], alignments: ArchiveReader) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from asrkit.nnet.energy.modern_hopfield import ModernHopfieldNetwork
 from asrkit.stages.acoustic import data_files
 from asrkit.stages.hopfield_config import RecallStageConfig, StoreConfig
 from asrkit.stages.label_patterns import read_patterns, source_file
+from asrkit.stages.pictures import check_pictures
 from asrkit.stages.record import RunOptions, StageReport, StageResult, check_apart, check_failures, run_stage
 
 MODEL, RECALLED, RECALL_PICTURE = "model.safetensors", "recall.json", "recall.png"
@@ -108,7 +108,7 @@ def recall_patterns(
         A picture is wanted, and matplotlib is not installed.
     """
     check_apart(out, model_path)
-    _check_matplotlib(pictures)
+    check_pictures(pictures, "--no-picture")
 
     def body() -> StageResult:
         stored = load_patterns(model_path / MODEL)
@@ -197,7 +197,7 @@ def capacity(out: Path, config: CapacityConfig, options: RunOptions, pictures: b
     ConfigError
         A picture is wanted, and matplotlib is not installed.
     """
-    _check_matplotlib(pictures)
+    check_pictures(pictures, "--no-picture")
 
     def body() -> StageResult:
         jobs = [(units, load) for units in config.units for load in sorted(config.loads)]
@@ -215,8 +215,3 @@ def capacity(out: Path, config: CapacityConfig, options: RunOptions, pictures: b
 
     outputs = [out / CURVE] + [out / CURVE_PICTURE] * pictures
     return run_stage("hopfield capacity", out, [], config, outputs, options, body)
-
-
-def _check_matplotlib(pictures: bool) -> None:
-    if pictures and importlib.util.find_spec("matplotlib") is None:
-        raise ConfigError("pictures need matplotlib", remedy="pip install 'asrkit[report]', or --no-picture")

@@ -16,7 +16,7 @@ from asrkit.core.streams import random_stream
 from asrkit.data.datadir import DataDir
 from asrkit.stages.dnn_config import HeldoutBy
 from asrkit.stages.frame_targets import hold_out
-from asrkit.stages.network_features import why_unusable
+from asrkit.stages.network_features import part_usable, why_unusable
 from asrkit.stages.record import Failure
 
 log = logging.getLogger("asrkit")
@@ -129,14 +129,7 @@ def open_labels(data: DataDir, features: Mapping[str, NDArray[np.float32]], sour
         The labels are absent or damaged; or all usable utterances have one and the same.
     """
     found = read_labels(source, data)
-    num_frames: dict[str, int] = {}
-    failures: list[Failure] = []
-    for key in sorted(data.utterances):
-        reason = _reason(key, found, features)
-        if reason is None:
-            num_frames[key] = len(features[key])
-        else:
-            failures.append(Failure(key, reason))
+    num_frames, failures = part_usable(sorted(data.utterances), features, lambda key: _reason(key, found, features))
     labels = tuple(sorted({found[key] for key in num_frames}))
     if len(labels) < 2:
         first = f"; the first: {failures[0].utterance_id}: {failures[0].reason}" if failures else ""
@@ -145,7 +138,7 @@ def open_labels(data: DataDir, features: Mapping[str, NDArray[np.float32]], sour
             where=label_file(source, data.path),
         )
     place = {label: number for number, label in enumerate(labels)}
-    return LabelledData(labels, {key: place[found[key]] for key in num_frames}, num_frames, tuple(failures))
+    return LabelledData(labels, {key: place[found[key]] for key in num_frames}, num_frames, failures)
 
 
 def _reason(key: str, labels: Mapping[str, str], features: Mapping[str, NDArray[np.float32]]) -> str | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -27,11 +27,22 @@ from asrkit.nnet.train.frames import Frames
 from asrkit.stages.acoustic import data_files
 from asrkit.stages.checkpoint import training_key
 from asrkit.stages.frame_targets import hold_out
-from asrkit.stages.network_features import open_features, why_unusable
+from asrkit.stages.history_lines import history_lines
+from asrkit.stages.network_features import open_features, usable_utterances
 from asrkit.stages.pretrain_config import PretrainDbnConfig, PretrainRbmConfig, PretrainSdaConfig
-from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_apart, check_failures, run_stage
+from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_apart, run_stage
 
 log = logging.getLogger("asrkit")
+
+SHOWN = {
+    "error": "error",
+    "held_out_error": "held out",
+    "free_energy_gap": "free-energy gap",
+    "pseudo_log_likelihood": "pseudo-log-likelihood",
+    "guarded": "updates refused",
+    "frames_per_sec": "frames/s",
+}
+"""What of a history is shown, and by which name."""
 
 StageConfig = PretrainRbmConfig | PretrainDbnConfig | PretrainSdaConfig
 
@@ -82,7 +93,7 @@ def pretrain_stack(kind: str, data_path: Path, out: Path, config: StageConfig, o
         Stack(load_front_end(data_path), config.pipeline, corpus.normalisation, made.layers, origin, training).save(out)
         store.clear()
         figures = {"layers": len(made.layers), "units": made.layers[-1].num_outputs, **corpus.figures(), **figures}
-        return StageResult(figures, corpus.failures, tuple(_lines(made.history)))
+        return StageResult(figures, corpus.failures, history_lines(made.history, "phase", SHOWN))
 
     return run_stage(f"pretrain {kind}", out, inputs, config, outputs, options, body)
 
@@ -121,23 +132,9 @@ def _open(data_path: Path, config: StageConfig, options: RunOptions) -> _Corpus:
     data = DataDir.load(data_path)
     features = open_features(data, config.pipeline)
     in_unit_interval = (config.inputs if isinstance(config, PretrainSdaConfig) else config.visible) == "bernoulli"
-    num_frames: dict[str, int] = {}
-    failures: list[Failure] = []
-    for key in options.progress(sorted(data.utterances), total=len(data.utterances), label="features"):
-        reason = why_unusable(key, features)
-        if reason is not None:
-            failures.append(Failure(key, reason))
-            continue
-        num_frames[key] = len(features[key])
-        if in_unit_interval and not (features[key].min() >= 0 and features[key].max() <= 1):
-            raise DataError(
-                "features below 0 or above 1, and visible units are bernoulli",
-                where=key,
-                remedy="use Gaussian ones, or features from 0 to 1 with --set pipeline.cmvn=none and delta_order=0",
-            )
-    check_failures(failures, len(data.utterances), options, data_path)
-    if not num_frames:
-        raise DataError("no utterance has features", where=data_path, remedy=f"run `asrkit extract {data_path}`")
+    num_frames, failures = usable_utterances(data, features, options)
+    if in_unit_interval:
+        _check_unit_interval(features, num_frames)
     training, heldout = sorted(num_frames), list[str]()
     if config.heldout_share:
         training, heldout = hold_out(data, training, config.heldout_share, options.seed)
@@ -146,7 +143,17 @@ def _open(data_path: Path, config: StageConfig, options: RunOptions) -> _Corpus:
         normalisation = InputNormalisation(np.zeros(dim, np.float32), np.ones(dim, np.float32))
     else:
         normalisation = InputNormalisation.of(features[key] for key in training)
-    return _Corpus(features, normalisation, num_frames, training, heldout, tuple(failures))
+    return _Corpus(features, normalisation, num_frames, training, heldout, failures)
+
+
+def _check_unit_interval(features: ModelInputs, keys: Iterable[str]) -> None:
+    for key in keys:
+        if not (features[key].min() >= 0 and features[key].max() <= 1):
+            raise DataError(
+                "features below 0 or above 1, and visible units are bernoulli",
+                where=key,
+                remedy="use Gaussian ones, or features from 0 to 1 with --set pipeline.cmvn=none and delta_order=0",
+            )
 
 
 def _train(corpus: _Corpus, config: StageConfig, options: RunOptions, store: CheckpointStore) -> Pretrained:
@@ -202,21 +209,3 @@ def _likelihood(
     found = model_likelihood(made.layers, made.watched, config.likelihood.ais, options.seed)
     # JSON knows no infinity.
     return {name: round(value, 3) if np.isfinite(value) else None for name, value in found.items()}
-
-
-def _lines(history: list[dict[str, Any]]) -> list[str]:
-    """Return one line for each phase: where it came to."""
-    last = {row["phase"]: row for row in history}
-    shown = {
-        "error": "error",
-        "held_out_error": "held out",
-        "free_energy_gap": "free-energy gap",
-        "pseudo_log_likelihood": "pseudo-log-likelihood",
-        "guarded": "updates refused",
-        "frames_per_sec": "frames/s",
-    }
-    lines = []
-    for name, row in last.items():
-        parts = [f"{text} {row[key]:.5g}" for key, text in shown.items() if row.get(key) is not None]
-        lines.append(f"{name}: after {row['epoch']} epochs: {', '.join(parts)}")
-    return lines

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from asrkit.core.errors import DataError
 from asrkit.core.files import write_json
 from asrkit.data.datadir import DataDir
 from asrkit.features.description import read_inputs
@@ -19,9 +18,20 @@ from asrkit.nnet.train.checkpoint import CheckpointStore
 from asrkit.stages.acoustic import data_files
 from asrkit.stages.checkpoint import training_key
 from asrkit.stages.frame_targets import hold_out
-from asrkit.stages.network_features import open_features, why_unusable
+from asrkit.stages.history_lines import history_lines
+from asrkit.stages.network_features import open_features, usable_utterances
 from asrkit.stages.pretrain_config import PretrainCdbnConfig
-from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_apart, check_failures, run_stage
+from asrkit.stages.record import RunOptions, StageReport, StageResult, check_apart, run_stage
+
+SHOWN = {
+    "error": "error",
+    "held_out_error": "held out",
+    "free_energy_gap": "free-energy gap a frame",
+    "activity": "activity",
+    "dead_bases": "dead bases",
+    "frames_per_sec": "frames/s",
+}
+"""What of a history is shown, and by which name."""
 
 
 def pretrain_cdbn(data_path: Path, out: Path, config: PretrainCdbnConfig, options: RunOptions) -> StageReport:
@@ -52,17 +62,7 @@ def pretrain_cdbn(data_path: Path, out: Path, config: PretrainCdbnConfig, option
     def body() -> StageResult:
         data = DataDir.load(data_path)
         features = open_features(data, config.pipeline)
-        num_frames: dict[str, int] = {}
-        failures: list[Failure] = []
-        for key in options.progress(sorted(data.utterances), total=len(data.utterances), label="features"):
-            reason = why_unusable(key, features)
-            if reason is None:
-                num_frames[key] = len(features[key])
-            else:
-                failures.append(Failure(key, reason))
-        check_failures(failures, len(data.utterances), options, data_path)
-        if not num_frames:
-            raise DataError("no utterance has features", where=data_path, remedy=f"run `asrkit extract {data_path}`")
+        num_frames, failures = usable_utterances(data, features, options)
         training, held_out = sorted(num_frames), list[str]()
         if config.heldout_share:
             training, held_out = hold_out(data, training, config.heldout_share, options.seed)
@@ -88,7 +88,7 @@ def pretrain_cdbn(data_path: Path, out: Path, config: PretrainCdbnConfig, option
         trained_by = {"kind": "cdbn", "seed": options.seed, **figures}
         ConvolutionalDbn(load_front_end(data_path), config.pipeline, whitening, layers, origin, trained_by).save(out)
         store.clear()
-        return StageResult(figures, tuple(failures), tuple(_lines(trainer.history)))
+        return StageResult(figures, failures, history_lines(trainer.history, "layer", SHOWN))
 
     return run_stage("pretrain cdbn", out, inputs, config, outputs, options, body)
 
@@ -96,21 +96,3 @@ def pretrain_cdbn(data_path: Path, out: Path, config: PretrainCdbnConfig, option
 def _layers(config: PretrainCdbnConfig) -> list[LayerTraining]:
     first = LayerTraining(config.rbm, config.gaussian, config.gaussian_epochs)
     return [first, *[LayerTraining(config.rbm, config.bernoulli, config.num_epochs)] * (config.layers - 1)]
-
-
-def _lines(history: list[dict[str, Any]]) -> list[str]:
-    """Return one line for each layer: where it came to."""
-    last = {row["layer"]: row for row in history}
-    shown = {
-        "error": "error",
-        "held_out_error": "held out",
-        "free_energy_gap": "free-energy gap a frame",
-        "activity": "activity",
-        "dead_bases": "dead bases",
-        "frames_per_sec": "frames/s",
-    }
-    lines = []
-    for layer, row in last.items():
-        parts = [f"{text} {row[key]:.5g}" for key, text in shown.items() if key in row]
-        lines.append(f"layer {layer}: after {row['epoch']} epochs: {', '.join(parts)}")
-    return lines

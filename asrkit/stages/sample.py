@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import math
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from asrkit.core.archives import ArchiveWriter
-from asrkit.core.errors import ConfigError, ModelError
-from asrkit.core.files import whole_file
+from asrkit.core.errors import ModelError
 from asrkit.data.datadir import DataDir
 from asrkit.features.description import read_inputs
 from asrkit.features.frontend import check_front_end, load_front_end
@@ -22,6 +18,7 @@ from asrkit.nnet.energy.sampling import draw_samples
 from asrkit.nnet.stack import Stack, load_stack, stack_files
 from asrkit.nnet.train.frames import Frames
 from asrkit.stages.acoustic import data_files
+from asrkit.stages.pictures import check_pictures, draw_picture
 from asrkit.stages.record import RunOptions, StageReport, StageResult, check_apart, run_stage
 
 PICTURE = "samples.png"
@@ -50,7 +47,7 @@ def sample_stack(
         A picture is wanted, and matplotlib is not installed.
     """
     check_apart(out, stack_path, *([] if data_path is None else [data_path]))
-    check_pictures(config)
+    check_pictures(config.pictures, "--set pictures=false for arrays alone")
     inputs = [*stack_files(stack_path), *([] if data_path is None else data_files(data_path, ("utt2spk",)))]
 
     def body() -> StageResult:
@@ -75,14 +72,6 @@ def sample_stack(
     return run_stage("sample", out, inputs, config, outputs, options, body)
 
 
-def check_pictures(config: SampleConfig) -> None:
-    """Refuse pictures, before any work, where matplotlib is not installed."""
-    if config.pictures and importlib.util.find_spec("matplotlib") is None:
-        raise ConfigError(
-            "pictures need matplotlib", remedy="pip install 'asrkit[report]', or --set pictures=false for arrays alone"
-        )
-
-
 def _frames_of(data_path: Path, stack: Stack) -> Frames:
     check_front_end(stack.front_end, load_front_end(data_path), data_path)
     origin = read_inputs(data_path)
@@ -95,23 +84,3 @@ def _frames_of(data_path: Path, stack: Stack) -> Frames:
     features = ModelInputs(DataDir.load(data_path), replace(stack.pipeline, splice_left=0, splice_right=0))
     usable = [key for key in features if len(features[key]) and np.isfinite(features[key]).all()]
     return Frames(features, usable, stack.normalisation, stack.pipeline.splice_left, stack.pipeline.splice_right)
-
-
-def draw_picture(samples: NDArray[np.float32], path: Path) -> None:
-    """Draw samples (N, window, D) as spectrograms side by side: time to the right, dimensions upwards, one scale."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    count, _, dim = samples.shape
-    columns = math.ceil(math.sqrt(count))
-    rows = math.ceil(count / columns)
-    figure = Figure(figsize=(1.2 * columns, 1.2 * rows * min(3.0, max(0.6, dim / 20))), layout="constrained")
-    FigureCanvasAgg(figure)
-    low, high = float(samples.min()), float(samples.max())
-    for number, one in enumerate(samples):
-        axes = figure.add_subplot(rows, columns, number + 1)
-        axes.imshow(one.T, origin="lower", aspect="auto", vmin=low, vmax=high, interpolation="nearest")
-        axes.set_xticks([])
-        axes.set_yticks([])
-    with whole_file(path) as part:
-        figure.savefig(part, format="png", dpi=150)

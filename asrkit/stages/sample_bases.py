@@ -10,8 +10,8 @@ from asrkit.core.archives import ArchiveWriter
 from asrkit.core.errors import ConfigError
 from asrkit.nnet.energy.config import SampleConfig
 from asrkit.nnet.energy.convolutional_dbn import cdbn_files, load_cdbn
+from asrkit.stages.pictures import check_pictures, draw_picture
 from asrkit.stages.record import RunOptions, StageReport, StageResult, check_apart, run_stage
-from asrkit.stages.sample import check_pictures, draw_picture
 
 
 def sample_bases(
@@ -41,7 +41,7 @@ def sample_bases(
     check_apart(out, network_path)
     if data_path is not None:
         raise ConfigError("--data is for a stack of RBMs: the bases of a convolutional network start nowhere")
-    check_pictures(config)
+    check_pictures(config.pictures, "--set pictures=false for arrays alone")
     network = load_cdbn(network_path)
     pictures = [out / f"bases{number}.png" for number in range(1, len(network.layers) + 1)]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asrkit.core.archives import ArchiveWriter
-from asrkit.core.errors import ConfigError, ModelError
+from asrkit.core.errors import ModelError
 from asrkit.music.midi import MidiConfig, write_midi
 from asrkit.music.piano_roll import PianoRoll
 from asrkit.music.picture import draw_rolls
@@ -20,8 +19,8 @@ from asrkit.nnet.draws import Draws
 from asrkit.nnet.energy.sequence_file import load_sequence_model
 from asrkit.nnet.energy.sequence_sampling import draw_sequences
 from asrkit.stages.music_config import SampleMusicConfig
+from asrkit.stages.pictures import check_pictures, draw_picture
 from asrkit.stages.record import RunOptions, StageReport, StageResult, check_apart, run_stage
-from asrkit.stages.sample import draw_picture
 from asrkit.stages.train_feature_sequences import FEATURES_MODEL_FILE
 from asrkit.stages.train_music import MODEL_FILE
 
@@ -50,10 +49,7 @@ def sample_music(model_path: Path, out: Path, config: SampleMusicConfig, options
         A picture is wanted, and matplotlib is not installed.
     """
     check_apart(out, model_path)
-    if config.pictures and importlib.util.find_spec("matplotlib") is None:
-        raise ConfigError(
-            "pictures need matplotlib", remedy="pip install 'asrkit[report]', or --set pictures=false for files alone"
-        )
+    check_pictures(config.pictures, "--set pictures=false for files alone")
     of_features = (model_path / FEATURES_MODEL_FILE).is_file()
     source = model_path / (FEATURES_MODEL_FILE if of_features else MODEL_FILE)
     names = [] if of_features else [f"sample-{number:04d}.mid" for number in range(1, config.num_samples + 1)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from asrkit.core.errors import ConfigError, FormatError
+from asrkit.core.errors import FormatError
 from asrkit.core.files import read_json, write_json
 from asrkit.core.jobs import map_in_order
 from asrkit.core.streams import random_stream
@@ -20,6 +19,7 @@ from asrkit.nnet.timing.picture import Watched, draw_traces
 from asrkit.nnet.timing.streams import draw_offsets
 from asrkit.nnet.timing.training import TimingRun, train_run, watch
 from asrkit.stages.checkpoint import training_key
+from asrkit.stages.pictures import check_pictures
 from asrkit.stages.record import RunOptions, StageReport, StageResult, run_stage
 
 log = logging.getLogger("asrkit")
@@ -51,8 +51,7 @@ def timing(task: str, out: Path, config: AnyTimingConfig, options: RunOptions, p
     ConfigError
         A picture is wanted, and matplotlib is not installed.
     """
-    if pictures and importlib.util.find_spec("matplotlib") is None:
-        raise ConfigError("pictures need matplotlib", remedy="pip install 'asrkit[report]', or --no-picture")
+    check_pictures(pictures, "--no-picture")
 
     def body() -> StageResult:
         runs = _train(out / UNFINISHED, config, options)

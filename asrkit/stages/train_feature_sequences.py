@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from asrkit.core.config import to_mapping
 from asrkit.core.errors import DataError
 from asrkit.core.files import write_json
 from asrkit.core.streams import random_stream
 from asrkit.data.datadir import DataDir
-from asrkit.features.frontend import load_front_end, save_front_end
+from asrkit.features.description import read_inputs, save_description
+from asrkit.features.frontend import load_front_end
 from asrkit.features.pipeline import ModelInputs
 from asrkit.nnet.device import torch_threads
 from asrkit.nnet.energy.recurrence import ConditionalModel
@@ -24,8 +24,8 @@ from asrkit.nnet.train.checkpoint import CheckpointStore
 from asrkit.stages.acoustic import data_files
 from asrkit.stages.checkpoint import training_key
 from asrkit.stages.frame_targets import hold_out
-from asrkit.stages.network_features import CACHE_BYTES, why_unusable
-from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_apart, check_failures, run_stage
+from asrkit.stages.network_features import CACHE_BYTES, usable_utterances
+from asrkit.stages.record import RunOptions, StageReport, StageResult, check_apart, run_stage
 from asrkit.stages.sequence_models import StageConfig, fit_model, score_model
 
 FEATURES_MODEL_FILE = "sequence.safetensors"
@@ -83,8 +83,14 @@ def train_feature_sequences(
     def body() -> StageResult:
         data = DataDir.load(data_path)
         features = ModelInputs(data, config.pipeline, CACHE_BYTES)
-        keys, failures = _usable(data, features, options)
-        rest, scored = hold_out(data, keys, config.heldout_share, options.seed)
+        num_frames, failures = usable_utterances(data, features, options)
+        if len(num_frames) < 3:
+            raise DataError(
+                f"{len(num_frames)} utterances with features, expected 3 or more: to train on, to stop by, to score",
+                where=data_path,
+                remedy=f"run `asrkit extract {data_path}`",
+            )
+        rest, scored = hold_out(data, list(num_frames), config.heldout_share, options.seed)
         training, stopping = hold_out(data, rest, config.heldout_share, options.seed)
         normalisation = InputNormalisation.of(features[key] for key in training)
         parts = {
@@ -96,7 +102,7 @@ def train_feature_sequences(
             training_key(config, options.seed, inputs),
             config.training.checkpoint_secs,
         )
-        begins = FeatureSequences(features, _some(features, training, options.seed), normalisation)
+        begins = FeatureSequences(features, _some(training, num_frames, options.seed), normalisation)
         with torch_threads(config.training.threads):
             model, history = fit_model(
                 kind, features.dim, parts["training"], parts["stopping"], config, options, store, begins
@@ -104,8 +110,7 @@ def train_feature_sequences(
             figures = _score(model, parts["scored"], config, options)
         figures |= {"epochs": len(history)} | {f"{name}_utterances": len(part) for name, part in parts.items()}
         write_json(out / "history.json", history)
-        save_front_end(out, load_front_end(data_path))
-        write_json(out / "pipeline.json", to_mapping(config.pipeline))
+        save_description(out, load_front_end(data_path), config.pipeline, read_inputs(data_path))
         shift_scale = {"shift": normalisation.shift.tolist(), "scale": normalisation.scale.tolist()}
         meta = {"normalisation": shift_scale, "training": {"seed": options.seed, **figures}}
         save_sequence_model(out / FEATURES_MODEL_FILE, model, meta)
@@ -116,31 +121,12 @@ def train_feature_sequences(
     return run_stage(f"train-music {kind}", out, inputs, config, outputs, options, body)
 
 
-def _usable(data: DataDir, features: ModelInputs, options: RunOptions) -> tuple[list[str], tuple[Failure, ...]]:
-    keys: list[str] = []
-    failures: list[Failure] = []
-    for key in options.progress(sorted(data.utterances), total=len(data.utterances), label="features"):
-        reason = why_unusable(key, features)
-        if reason is None:
-            keys.append(key)
-        else:
-            failures.append(Failure(key, reason))
-    check_failures(failures, len(data.utterances), options, data.path)
-    if len(keys) < 3:
-        raise DataError(
-            f"{len(keys)} utterances with features, expected 3 or more: to train on, to stop by, to score",
-            where=data.path,
-            remedy=f"run `asrkit extract {data.path}`",
-        )
-    return keys, tuple(failures)
-
-
-def _some(features: ModelInputs, keys: Sequence[str], seed: int) -> list[str]:
+def _some(keys: Sequence[str], num_frames: Mapping[str, int], seed: int) -> list[str]:
     """Return utterances of PRETRAINED_FRAMES frames at most, but one, drawn at random."""
     chosen: list[str] = []
     room = PRETRAINED_FRAMES
     for number in random_stream(seed, "sequence pretraining utterances").permutation(len(keys)).tolist():
-        room -= len(features[keys[number]])
+        room -= num_frames[keys[number]]
         if chosen and room < 0:
             break
         chosen.append(keys[number])

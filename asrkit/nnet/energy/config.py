@@ -134,8 +134,13 @@ class CdConfig:
 
     def momentum_at(self, num_frames: int) -> float:
         """Return the momentum after so many frames."""
-        done = min(1.0, num_frames / self.momentum_frames) if self.momentum_frames else 1.0
-        return self.momentum + done * (self.final_momentum - self.momentum)
+        return momentum_at(self.momentum, self.final_momentum, self.momentum_frames, num_frames)
+
+
+def momentum_at(first: float, last: float, grows_for: int, num_frames: int) -> float:
+    """Return a momentum that grows evenly from ``first`` to ``last`` over so many frames, after ``num_frames``."""
+    done = min(1.0, num_frames / grows_for) if grows_for else 1.0
+    return first + done * (last - first)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from asrkit.core.errors import ConfigError
+from asrkit.nnet.energy.config import momentum_at
 
 
 @dataclass(frozen=True)
@@ -137,5 +138,4 @@ class ConvolutionalCdConfig:
 
     def momentum_at(self, num_frames: int) -> float:
         """Return the momentum after so many frames."""
-        done = min(1.0, num_frames / self.momentum_frames) if self.momentum_frames else 1.0
-        return self.momentum + done * (self.final_momentum - self.momentum)
+        return momentum_at(self.momentum, self.final_momentum, self.momentum_frames, num_frames)

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from asrkit.core.container import load_model, save_model
+from asrkit.core.container import check_finished, load_model, save_model
 from asrkit.core.errors import AsrkitError, ModelError
 from asrkit.features.config import FrontEndConfig
 from asrkit.features.description import description_files, read_inputs, save_description
@@ -156,13 +156,8 @@ def load_cdbn(folder: Path) -> ConvolutionalDbn:
     ModelError, FormatError
         It is absent, incomplete or damaged.
     """
-    absent = [path.name for path in cdbn_files(folder) if not path.is_file()]
-    if absent:
-        raise ModelError(
-            f"not a finished convolutional network: {', '.join(absent)} missing",
-            where=folder,
-            remedy="make one with `asrkit pretrain cdbn`; run again, it goes on where it stopped",
-        )
+    remedy = "make one with `asrkit pretrain cdbn`; run again, it goes on where it stopped"
+    check_finished("convolutional network", folder, cdbn_files(folder), remedy)
     arrays, meta = load_model(folder / CDBN_FILE, KIND)
     inputs = read_inputs(folder)
     try:
