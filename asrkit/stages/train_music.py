@@ -11,7 +11,7 @@ import numpy as np
 from asrkit.core.errors import DataError
 from asrkit.core.files import write_json
 from asrkit.core.streams import random_stream
-from asrkit.music.accuracy import NoteCounts, count_notes
+from asrkit.music.accuracy import BoundedCounts, NoteCounts, count_notes
 from asrkit.music.music_set import MusicSet, Pieces, music_files, read_music
 from asrkit.music.piano_roll import LOWEST_PITCH, NUM_KEYS
 from asrkit.nnet.device import torch_threads
@@ -39,8 +39,8 @@ def train_music(kind: str, data: Path, out: Path, config: StageConfig, options: 
     out : Path
         Directory of the model to be made: ``music.safetensors``, and ``history.json`` with a row an epoch. The
         report's figures are nats a step and the frame-level accuracy of the set's test pieces, or where it has none of
-        its validation pieces: that expected of notes drawn by their probabilities, and that of the notes that are more
-        likely than not.
+        its validation pieces: that expected of notes drawn by their probabilities, and that of the notes that are
+        likely enough to be worth it, by a bound found on the pieces by which training ends.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def train_music(kind: str, data: Path, out: Path, config: StageConfig, options: 
         )
         with torch_threads(config.training.threads):
             model, history = fit_model(kind, NUM_KEYS, training, held_out, config, options, store)
-            figures = _score(model, pieces, config, options)
+            figures = _score(model, held_out, pieces.scored, config, options)
         figures = {"scored_on": pieces.scored_split, "stopped_on": stopped_on, **figures, "epochs": len(history)}
         meta = {
             "lowest_pitch": LOWEST_PITCH,
@@ -96,16 +96,26 @@ def _split(pieces: MusicSet, share: float, seed: int, data: Path) -> tuple[Piece
     return kept, tuple(pieces.train[one] for one in sorted(chosen)), f"{number} training pieces"
 
 
-def _score(model: ConditionalModel, pieces: MusicSet, config: StageConfig, options: RunOptions) -> dict[str, Any]:
+def _score(
+    model: ConditionalModel, held_out: Pieces, scored: Pieces, config: StageConfig, options: RunOptions
+) -> dict[str, Any]:
+    bounded = BoundedCounts()
+
+    def choose(v: Any, probabilities: Any) -> None:
+        bounded.add(v.astype(np.uint8), probabilities)
+
+    score_model(model, held_out, config, options, choose)
+    bound = bounded.best
     drawn, likely = [NoteCounts()], [NoteCounts()]
 
     def listen(v: Any, probabilities: Any) -> None:
         notes = v.astype(np.uint8)
         drawn.append(count_notes(notes, probabilities))
-        likely.append(count_notes(notes, (probabilities >= 0.5).astype(np.float64)))
+        likely.append(count_notes(notes, probabilities >= bound))
 
-    figures = score_model(model, pieces.scored, config, options, listen)
+    figures = score_model(model, scored, config, options, listen)
     return figures | {
         "accuracy": round(sum(drawn, NoteCounts()).accuracy, 5),
         "accuracy_of_likely_notes": round(sum(likely, NoteCounts()).accuracy, 5),
+        "likely_from": round(bound, 2),
     }

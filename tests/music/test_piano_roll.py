@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from asrkit.core.errors import DataError
-from asrkit.music.accuracy import NoteCounts, count_notes
+from asrkit.music.accuracy import BOUNDS, BoundedCounts, NoteCounts, count_notes
 from asrkit.music.piano_roll import PianoRoll, roll_of_notes
 
 rolls = arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 6)), elements=st.integers(0, 1))
@@ -58,3 +58,22 @@ def test_accuracy_is_of_sums_not_a_mean_of_steps() -> None:
     assert halves == count_notes(notes, foretold)
     assert halves.accuracy == 3 / 5
     assert NoteCounts().accuracy == 1.0
+
+
+@given(st.integers(0, 10**6), st.floats(0.1, 3), st.floats(0.1, 3))
+def test_of_true_probabilities_no_bound_is_better_than_the_best(seed: int, rare: float, common: float) -> None:
+    probabilities = np.random.default_rng(seed).beta(rare, common, size=(50, 88))
+    counts = BoundedCounts()
+    # The expected counts of notes that are drawn by these probabilities.
+    counts.add(probabilities, probabilities)
+    best = max(count_notes(probabilities, probabilities >= bound).accuracy for bound in BOUNDS)
+    assert best - count_notes(probabilities, probabilities >= counts.best).accuracy < 0.004
+
+
+def test_a_bound_is_chosen_from_all_that_was_counted() -> None:
+    counts = BoundedCounts()
+    counts.add(np.ones((1, 1), np.uint8), np.full((1, 1), 0.9))
+    assert counts.best == 0.5
+    # Right once in three: no better than a third, and a quarter is the bound of that.
+    counts.add(np.repeat(np.eye(3, dtype=np.uint8), 50, axis=0), np.full((150, 3), 1 / 3))
+    assert counts.best == 0.25

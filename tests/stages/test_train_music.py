@@ -90,6 +90,7 @@ def test_training_and_drawing(kind: str, published: Path, tmp_path: Path) -> Non
     assert figures["log_likelihood"] > -8
     assert np.isfinite(figures["least_log_likelihood"])
     assert 0 < figures["accuracy"] < 1
+    assert 0.05 <= figures["likely_from"] <= 0.95
     assert (figures["estimator"] == "exact") == (kind == "rnn-nade") == ("standard_error" not in figures)
     history = read_json(tmp_path / "model" / "history.json")
     assert len(history) == figures["epochs"]
