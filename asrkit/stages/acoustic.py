@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from asrkit.core.archives import read_scp, resolve
 from asrkit.core.container import check_finished
 from asrkit.core.errors import ModelError
-from asrkit.core.files import whole_file
+from asrkit.core.files import read_json, whole_file
 from asrkit.data.datadir import DataDir
 from asrkit.features.config import FrontEndConfig
 from asrkit.features.description import description_files, inputs_files, read_inputs, save_description
@@ -106,6 +106,15 @@ def load_acoustic_model(folder: Path | str) -> AcousticModel:
     folder = Path(folder)
     _check_folder(folder)
     return AcousticModel(folder, load_front_end(folder), load_pipeline(folder), load_acoustics(folder))
+
+
+def recorded_frame_shift_ms(folder: Path) -> float | None:
+    """Return the frame shift that the record of a directory of lattices tells; None: it tells none."""
+    records = read_json(folder / "stage.json") if (folder / "stage.json").is_file() else {}
+    own = [records.get(stage) for stage in ("decode", "rescore")] if isinstance(records, dict) else []
+    figures = [one.get("figures") for one in own if isinstance(one, dict)]
+    told = [one[FRAME_SHIFT] for one in figures if isinstance(one, dict) and FRAME_SHIFT in one]
+    return float(told[0]) if told else None
 
 
 def load_transition_model(folder: Path | str) -> tuple[ContextTree, TransitionModel]:

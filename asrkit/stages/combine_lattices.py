@@ -24,7 +24,7 @@ from asrkit.lattice.mbr import MbrResult, minimum_bayes_risk
 from asrkit.lattice.rover import SaidWord
 from asrkit.lattice.union import union
 from asrkit.score.sweep import BEST, Setting, read_best
-from asrkit.stages.acoustic import FRAME_SHIFT
+from asrkit.stages.acoustic import recorded_frame_shift_ms
 from asrkit.stages.combined_files import CombinedFiles, check_systems, missing_utterances, read_alternatives
 from asrkit.stages.decode import LATTICES
 from asrkit.stages.hypothesis_files import ALTERNATIVES, HYPOTHESES, TIMES, read_main_setting
@@ -209,13 +209,7 @@ def _setting(system: Path, number: int, num_systems: int, config: LatticeCombina
 def _frame_secs(systems: Sequence[Path], data_path: Path) -> float:
     """Return the seconds between the frames of all lattices, as far as their records tell: else of the features."""
     usual = load_front_end(data_path).frame_shift_ms
-    shifts = []
-    for system in systems:
-        records = read_json(system / "stage.json") if (system / "stage.json").is_file() else {}
-        own = [records.get(stage) for stage in ("decode", "rescore")] if isinstance(records, dict) else []
-        figures = [one.get("figures") for one in own if isinstance(one, dict)]
-        told = [one[FRAME_SHIFT] for one in figures if isinstance(one, dict) and FRAME_SHIFT in one]
-        shifts.append(float(told[0]) if told else usual)
+    shifts = [recorded_frame_shift_ms(system) or usual for system in systems]
     if len(set(shifts)) > 1:
         raise DataError(
             f"the lattices have frames each {', '.join(f'{shift:g}' for shift in shifts)} ms, and must have the same",

@@ -13,9 +13,12 @@ from asrkit.core.files import write_lines
 from asrkit.lang.symbols import SymbolTable
 from asrkit.lattice.lattice import Lattice, LatticeScales
 from asrkit.score.sweep import read_best
+from asrkit.stages.acoustic import recorded_frame_shift_ms
 from asrkit.stages.record import RunOptions, StageReport, StageResult, check_apart, run_stage
 
 INDEX = "slf.scp"
+
+USUAL_SHIFT_MS = 10.0
 
 
 @dataclass(frozen=True)
@@ -24,22 +27,24 @@ class SlfConfig:
 
     Attributes
     ----------
-    frame_shift_ms : float
-        Milliseconds from frame to frame; archives of lattices do not tell it.
+    frame_shift_ms : float or None
+        Milliseconds from frame to frame, which archives of lattices do not tell; None: what their decode directory
+        does, of models that do not hear every frame, and else 10.
     lm_weight : float
         The files ask for it: ``acscale`` is 1 / weight, ``lmscale`` is 1.
     insertion_penalty : float
         Cost of each word; ``wdpenalty`` is its negative.
     """
 
-    frame_shift_ms: float = 10.0
+    frame_shift_ms: float | None = None
     lm_weight: float = 10.0
     insertion_penalty: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("frame_shift_ms", "lm_weight"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ConfigError(f"{name} is {getattr(self, name)}, expected a number above 0")
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ConfigError(f"{name} is {value}, expected a number above 0")
         _ = self.scales
 
     @property
@@ -76,6 +81,7 @@ def lattice_to_slf(
         chosen = read_best(best)
         config = replace(config, lm_weight=chosen.lm_weight, insertion_penalty=chosen.insertion_penalty)
     source = lattices / "lat.scp" if lattices.is_dir() else lattices
+    frame_shift_ms = config.frame_shift_ms or recorded_frame_shift_ms(source.parent) or USUAL_SHIFT_MS
     table = words / "words.txt" if words.is_dir() else words
     for path, remedy in (
         (source, "make it with `asrkit decode`, lattice_beam above 0 and save_lattices=true"),
@@ -95,7 +101,7 @@ def lattice_to_slf(
             if key in listed:
                 raise FormatError(f"{key} has two lattices", where=source)
             path = out / f"{key.replace('%', '%25').replace('/', '%2F')}.slf"
-            write_slf(path, key, lattice, symbols, config.frame_shift_ms / 1000, config.scales)
+            write_slf(path, key, lattice, symbols, frame_shift_ms / 1000, config.scales)
             listed[key] = path.resolve()
             num_arcs += lattice.num_arcs
         if not listed:

@@ -78,6 +78,17 @@ def test_settings_may_be_those_that_score_chose_and_a_second_run_does_nothing(pl
     assert (float(head["acscale"]), float(head["wdpenalty"])) == (0.05, -2.0)
 
 
+@pytest.mark.parametrize("source", ["decode", "decode/lat.scp"])
+@pytest.mark.parametrize(("figures", "expected"), [({}, 10), ({"frame_shift_ms": 30.0}, 30)])
+def test_frames_are_as_long_as_the_record_of_the_lattices_tells(
+    place: Path, lattices: dict[str, Lattice], source: str, figures: dict[str, float], expected: int
+) -> None:
+    (place / "decode" / "stage.json").write_text(json.dumps({"decode": {"figures": figures}}))
+    assert run(place / source, place / "graph", place / "slf").exit_code == 0
+    _, nodes, _ = parse(listed(place / "slf")["bob-2"].read_text())
+    assert math.isclose(max(float(node["t"]) for node in nodes.values()), 0.001 * expected * 6)
+
+
 def test_what_cannot_be_written_is_said(place: Path) -> None:
     result = run(place / "graph", place / "graph", place / "slf")
     assert result.exit_code == 1
