@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from asrkit.core.archives import ArchiveReader
 from asrkit.core.errors import DataError, ModelError
+from asrkit.core.files import read_lines
 from asrkit.core.streams import random_stream
 from asrkit.data.datadir import DataDir
 from asrkit.hmm.convert_alignment import convert_alignment
@@ -20,6 +21,9 @@ from asrkit.lang.langdir import Lang
 from asrkit.stages.dnn_config import HeldoutBy, Targets
 from asrkit.stages.network_features import part_usable, why_unusable
 from asrkit.stages.record import Failure
+
+HELDOUT_FILE = "heldout.txt"
+"""Utterances that a network was not trained on, in its model directory, a line each."""
 
 
 class PdfTargets(Mapping[str, NDArray[np.int32]]):
@@ -180,3 +184,21 @@ def hold_out(
         heldout += by_group[group]
     chosen = set(heldout)
     return [key for key in sorted(keys) if key not in chosen], sorted(heldout)
+
+
+def hold_out_again(
+    data: DataDir, keys: Sequence[str], previous: Path, share: float, seed: int
+) -> tuple[list[str], list[str]]:
+    """Part utterances as they were when an earlier network was trained; else as :func:`hold_out` does, by speaker.
+
+    How well a network does on what it has learned from says little about others.
+
+    Parameters
+    ----------
+    previous : Path
+        Model directory of the network; utterances that its ``heldout.txt`` names are held out, if it has any of them.
+    """
+    path = previous / HELDOUT_FILE
+    unseen = set(read_lines(path)) if path.is_file() else set()
+    training, heldout = [key for key in sorted(keys) if key not in unseen], sorted(unseen.intersection(keys))
+    return (training, heldout) if training and heldout else hold_out(data, keys, share, seed)

@@ -23,8 +23,8 @@ class SequenceStageConfig:
     denominators : DenominatorConfig
         How the lattices are made.
     heldout_share : float
-        Share of the utterances, by whole speakers, that decide the schedule and are not trained on. With the seed of
-        the network's own training they are the same.
+        Share of the utterances, by whole speakers, that decide the schedule and are not trained on. Of a network whose
+        directory names the utterances that it was not trained on, they are those.
     """
 
     criterion: LatticeCriterionConfig = field(default_factory=LatticeCriterionConfig)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from asrkit.core.archives import ArchiveWriter
 from asrkit.core.errors import ModelError
-from asrkit.core.files import write_json
+from asrkit.core.files import write_json, write_lines
 from asrkit.features.frontend import load_front_end
 from asrkit.nnet.acoustic import NnetHmm
 from asrkit.nnet.sequence.config import SequenceConfig
@@ -23,7 +23,7 @@ from asrkit.nnet.train.checkpoint import CheckpointStore
 from asrkit.recognizer.acoustics import check_aligns
 from asrkit.stages.acoustic import AcousticModel, load_acoustic_model, model_files, save_model_folder
 from asrkit.stages.checkpoint import training_key
-from asrkit.stages.frame_targets import hold_out
+from asrkit.stages.frame_targets import HELDOUT_FILE, hold_out_again
 from asrkit.stages.gmm_training import Corpus
 from asrkit.stages.network_features import open_features
 from asrkit.stages.record import Failure, RunOptions, StageResult, check_failures
@@ -59,7 +59,7 @@ class SequenceRun:
     @property
     def outputs(self) -> list[Path]:
         """The files that are made."""
-        names = ("epochs.json", "ali.scp", "ali.ark")
+        names = ("epochs.json", "ali.scp", "ali.ark", HELDOUT_FILE)
         return [*(self.out / path.name for path in model_files(self.data_path)), *(self.out / name for name in names)]
 
     def train(
@@ -80,7 +80,7 @@ class SequenceRun:
             Utterances that were left out so far.
         """
         model = network_of(seed)
-        data = self._data(model, corpus, alignments)
+        data = self._data(model, seed.path, corpus, alignments)
         store = CheckpointStore(
             self.out / "checkpoint.safetensors", training_key(self.config, self.options.seed, self.inputs)
         )
@@ -97,7 +97,7 @@ class SequenceRun:
             options.progress,
             check,
         )
-        self._write(seed, model, alignments, reports)
+        self._write(seed, model, alignments, data.heldout, reports)
         store.clear()
         figures = {
             **model.sizes(),
@@ -107,10 +107,12 @@ class SequenceRun:
         }
         return StageResult(figures, (*failures, *_failures(reasons)))
 
-    def _data(self, model: NnetHmm, corpus: Corpus, alignments: Alignments) -> SequenceData:
+    def _data(self, model: NnetHmm, seed_path: Path, corpus: Corpus, alignments: Alignments) -> SequenceData:
         pipeline = corpus.features.pipeline.config
         features = open_features(corpus.data_dir, pipeline)
-        training, heldout = hold_out(corpus.data_dir, sorted(alignments), self.heldout_share, self.options.seed)
+        training, heldout = hold_out_again(
+            corpus.data_dir, sorted(alignments), seed_path, self.heldout_share, self.options.seed
+        )
         return SequenceData(
             features,
             model.normalisation,
@@ -127,11 +129,17 @@ class SequenceRun:
         check_failures((*before, *_failures(reasons)), total, self.options, self.data_path)
 
     def _write(
-        self, seed: AcousticModel, model: NnetHmm, alignments: Alignments, reports: tuple[SequenceReport, ...]
+        self,
+        seed: AcousticModel,
+        model: NnetHmm,
+        alignments: Alignments,
+        heldout: tuple[str, ...],
+        reports: tuple[SequenceReport, ...],
     ) -> None:
         with ArchiveWriter(self.out, "ali") as writer:
             for key, tids in sorted(alignments.items()):
                 writer.write(key, tids)
+        write_lines(self.out / HELDOUT_FILE, heldout)
         write_json(self.out / "epochs.json", [_finite(asdict(report)) for report in reports])
         front_end = load_front_end(self.data_path)
         save_model_folder(self.out, front_end, seed.pipeline, self.lang_path, model, self.data_path)

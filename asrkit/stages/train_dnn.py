@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from asrkit.core.files import write_lines
 from asrkit.data.datadir import DataDir
 from asrkit.features.frontend import load_front_end
 from asrkit.nnet.acoustic import NnetHmm, log_priors
@@ -14,7 +15,7 @@ from asrkit.nnet.train.parallel import join_group
 from asrkit.stages.acoustic import LANG_FILES, data_files, load_acoustic_model, model_files, save_model_folder
 from asrkit.stages.checkpoint import training_key
 from asrkit.stages.dnn_config import DnnConfig, NetworkStageConfig
-from asrkit.stages.frame_targets import AlignedData, hold_out, open_targets
+from asrkit.stages.frame_targets import HELDOUT_FILE, AlignedData, hold_out, open_targets
 from asrkit.stages.network_features import open_features
 from asrkit.stages.network_training import (
     Checkpoints,
@@ -49,7 +50,8 @@ def train_dnn(
     alignment : Path
         Directory with ``ali.scp`` and the model that made it: that of a training, or of `asrkit align`.
     out : Path
-        Model directory to be made. ``epochs.json`` has the figures of each epoch.
+        Model directory to be made. ``epochs.json`` has the figures of each epoch, ``heldout.txt`` the utterances that
+        were not trained on.
     init : Path, optional
         Stack of `asrkit pretrain`, whose layers are the first hidden layers to begin with.
 
@@ -82,6 +84,7 @@ def train_dnn(
         corpus, made = trained
         aligned, frames = corpus.aligned, corpus.frames
         made.save_epochs(out / "epochs.json")
+        write_lines(out / HELDOUT_FILE, frames.heldout)
         priors = log_priors(frames.counts, config.prior_smoothing)
         model = NnetHmm(aligned.tree, aligned.transitions, made.network, made.shape, made.normalisation, priors)
         front_end = load_front_end(data_path)
@@ -89,7 +92,7 @@ def train_dnn(
         checkpoints.clear()
         return StageResult({**model.sizes(), **frames.figures(), **made.figures()}, aligned.failures)
 
-    outputs = [*(out / path.name for path in model_files(data_path)), out / "epochs.json"]
+    outputs = [*(out / path.name for path in model_files(data_path)), out / "epochs.json", out / HELDOUT_FILE]
     return run_together(f"train-dnn {kind}", out, inputs, config, outputs, options, group, train, finish)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from asrkit.graph.training import TrainingGraphCompiler
 from asrkit.nnet.sequence.lfmmi import LfmmiCriterion
 from asrkit.stages.acoustic import AcousticModel, model_files
+from asrkit.stages.frame_targets import HELDOUT_FILE
 from asrkit.stages.gmm_training import Corpus, open_corpus, training_inputs
 from asrkit.stages.record import (
     Failure,
@@ -39,7 +40,7 @@ def train_lfmmi(
     Parameters
     ----------
     data_path : Path
-        Data directory with the features that the network was trained on.
+        Data directory with the features that the network was trained on. What it held out is held out again.
     seed_path : Path
         Model directory of a network, which first aligns the data; its tree, HMMs, frame rate and normalisation stay.
     out : Path
@@ -54,7 +55,7 @@ def train_lfmmi(
     """
     check_apart(out, data_path, lang_path, seed_path)
     open_network(seed_path)
-    inputs = [*training_inputs(data_path, lang_path), *model_files(seed_path)]
+    inputs = [*training_inputs(data_path, lang_path), *model_files(seed_path), seed_path / HELDOUT_FILE]
     run = SequenceRun(data_path, lang_path, out, inputs, config, config.training, config.heldout_share, options)
 
     def body() -> StageResult:

@@ -10,6 +10,7 @@ from asrkit.lattice.discriminative import Reference
 from asrkit.nnet.sequence.lattice_criterion import LatticeCriterion
 from asrkit.stages.acoustic import model_files
 from asrkit.stages.denominators import Denominators, make_denominators
+from asrkit.stages.frame_targets import HELDOUT_FILE
 from asrkit.stages.gmm_training import Corpus, open_corpus, training_inputs
 from asrkit.stages.record import RunOptions, StageReport, StageResult, check_apart, run_stage
 from asrkit.stages.sequence_config import SequenceStageConfig
@@ -31,7 +32,7 @@ def train_sequence(
     Parameters
     ----------
     data_path : Path
-        Data directory with the features that the network was trained on.
+        Data directory with the features that the network was trained on. What it held out is held out again.
     seed_path : Path
         Model directory of a network; its tree, transition probabilities, priors and normalisation stay.
     out : Path
@@ -55,7 +56,12 @@ def train_sequence(
     open_network(seed_path)
     scale = config.criterion.acoustic_scale
     denominators, _ = make_denominators(data_path, lang_path, seed_path, where, scale, config.denominators, options, lm)
-    inputs = [*training_inputs(data_path, lang_path), *model_files(seed_path), *denominators.files]
+    inputs = [
+        *training_inputs(data_path, lang_path),
+        *model_files(seed_path),
+        seed_path / HELDOUT_FILE,
+        *denominators.files,
+    ]
     run = SequenceRun(data_path, lang_path, out, inputs, config, config.training, config.heldout_share, options)
 
     def body() -> StageResult:

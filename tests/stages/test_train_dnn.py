@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from asrkit.cli.main import main
 from asrkit.core.archives import ArchiveReader, ArchiveWriter
 from asrkit.core.errors import DataError
-from asrkit.core.files import read_json
+from asrkit.core.files import read_json, read_lines
 from asrkit.data.datadir import DataDir, Utterance
 from asrkit.nnet.acoustic import NnetHmm
 from asrkit.nnet.network import to_arrays
@@ -24,7 +24,7 @@ from asrkit.nnet.normalisation import InputNormalisation
 from asrkit.nnet.stack import Stack, StackLayer
 from asrkit.stages.acoustic import load_acoustic_model
 from asrkit.stages.frame_targets import hold_out, open_targets
-from tests.stages.test_train_mono import make_world
+from tests.stages.test_train_mono import make_world, read_features
 from tests.stages.test_train_mono import run as train_mono
 
 SETTINGS = [
@@ -113,6 +113,10 @@ def test_epochs_are_reported_and_a_second_run_does_nothing(world: Path) -> None:
     epochs = read_json(world / "mlp/epochs.json")
     assert epochs[-1]["heldout_accuracy"] > 0.9
     assert epochs[0]["heldout_loss"] > epochs[-1]["heldout_loss"]
+    figures = read_json(world / "mlp" / "stage.json")["train-dnn mlp"]["figures"]
+    lengths = {key: len(x) for key, x in read_features(world / "data").items()}
+    heldout = read_lines(world / "mlp" / "heldout.txt")
+    assert sum(lengths[key] for key in heldout) == figures["heldout_frames"] > 0
     assert not (world / "mlp/checkpoint.safetensors").exists()
     again = train(world, "mlp", *MLP, "--json")
     assert json.loads(again.stdout)["skipped"]

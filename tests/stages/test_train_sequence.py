@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from asrkit.cli.main import main
 from asrkit.core.archives import ArchiveReader
-from asrkit.core.files import read_json
+from asrkit.core.files import read_json, read_lines
 from asrkit.nnet.acoustic import NnetHmm
 from asrkit.nnet.network import to_arrays
 from asrkit.nnet.sequence.config import LatticeCriterionConfig, SequenceConfig
@@ -34,7 +35,9 @@ NAMES = ("model.safetensors", "tree.json", "topology.json", "pipeline.json", "al
 
 
 def make_config(kind: str = "smbr", **training: object) -> SequenceStageConfig:
-    base = SequenceConfig(OptimiserConfig(learning_rate=0.02), NewbobConfig(max_epochs=4), 200, device="cpu", threads=1)
+    base = SequenceConfig(
+        OptimiserConfig(learning_rate=0.005), NewbobConfig(max_epochs=4), 200, device="cpu", threads=1
+    )
     return SequenceStageConfig(
         LatticeCriterionConfig(kind=kind, acoustic_scale=SCALE),  # type: ignore[arg-type]
         replace(base, **training),  # type: ignore[arg-type]
@@ -49,7 +52,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = make_world(tmp_path_factory.mktemp("world"), num_utterances=60)
     make_noisy(root)
     train_mono(root)
-    result = train(root, "mlp", *MLP)
+    result = train(root, "mlp", *MLP, "--set", "heldout_share=0.2")
     assert result.exit_code == 0, result.output
     write_arpa(root / "lm.arpa")
     for kind in KINDS:
@@ -69,6 +72,20 @@ def run(
 ) -> StageReport:
     paths = [root / name for name in ("data", "lang", seed, out)]
     return train_sequence(*paths, config or make_config(), options, denominators_path=root / "lattices")
+
+
+def test_what_the_seed_held_out_is_held_out_again(world: Path, tmp_path: Path) -> None:
+    for name in ("data", "lang", "lattices"):
+        (tmp_path / name).symlink_to(world / name)
+    shutil.copytree(world / "mlp", tmp_path / "mlp")
+    chosen = sorted(read_lines(world / "data" / "utt2spk"))[3:11]
+    (tmp_path / "mlp" / "heldout.txt").write_text("".join(f"{line.split()[0]}\n" for line in [*chosen, "gone 1"]))
+    config = make_config(newbob=NewbobConfig(max_epochs=1))
+    figures = run(tmp_path, "further", config).figures
+    assert read_lines(tmp_path / "further" / "heldout.txt") == [line.split()[0] for line in chosen]
+    lengths = {key: len(x) for key, x in read_features(world / "data").items()}
+    assert figures["heldout_frames"] == sum(lengths[line.split()[0]] for line in chosen)
+    assert figures["training_frames"] == sum(lengths.values()) - figures["heldout_frames"]
 
 
 def outputs(root: Path, out: str) -> dict[str, bytes]:
