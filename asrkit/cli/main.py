@@ -138,6 +138,9 @@ class _Commands(click.Group):
         except MemoryError as error:
             ctx.exit(_report(error, f"asrkit: not enough memory ({error})"))
         except Exception as error:
+            if _is_out_of_memory(error):
+                first = str(error).partition("\n")[0]
+                ctx.exit(_report(error, f"asrkit: not enough memory ({first})"))
             text = f"asrkit: internal error, please report it (--debug shows where): {type(error).__name__}: {error}"
             ctx.exit(_report(error, text))
 
@@ -164,6 +167,13 @@ def _describe(error: OSError) -> str:
     place = " -> ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
     advice = _ADVICE.get(type(error)) or _ADVICE_BY_CODE.get(error.errno or 0)
     return f"{place}{': ' if place else ''}{error.strerror.lower()}{f' ({advice})' if advice else ''}"
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Torch raises a RuntimeError for want of memory, on the GPU one of its own; importing torch to ask is too dear."""
+    return isinstance(error, RuntimeError) and (
+        type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error)
+    )
 
 
 def _report(error: BaseException, text: str) -> int:

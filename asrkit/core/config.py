@@ -118,14 +118,14 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, IsADirectoryError):
         raise ConfigError("no such configuration file", where=path) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ConfigError(f"not valid TOML: {error}", where=path) from None
 
 
 def _parse(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except ValueError:  # TOML's own, or of an integer with more digits than Python reads
         return text
 
 
@@ -157,7 +157,10 @@ def _convert(kind: Any, value: Any, where: str | None, key: str, base: Any = Non
             raise ConfigError(f"{key} is {value!r}, expected a table", where=where)
         return from_mapping(kind, value, where, f"{key}.", base if isinstance(base, kind) else None)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ConfigError(f"{key} is too large a number", where=where) from None
     if kind is str and isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):

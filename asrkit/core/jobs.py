@@ -57,6 +57,7 @@ def map_in_order(
         return
     import joblib
 
+    num_jobs = min(num_jobs, len(items))  # joblib starts all workers at once, needed or not
     tasks = (joblib.delayed(function)(item) for item in items)
     if address:
         with _dask(address):

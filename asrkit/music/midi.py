@@ -112,7 +112,8 @@ def _open(path: Path) -> Any:
     try:
         return MidiFile(str(path), clip=True)
     except (OSError, EOFError, ValueError, TypeError, LookupError) as error:
-        raise FormatError(f"not a readable MIDI file: {error or type(error).__name__}", where=path) from None
+        reason = str(error) or ("it ends too early" if isinstance(error, EOFError) else type(error).__name__)
+        raise FormatError(f"not a readable MIDI file: {reason}", where=path) from None
     except Exception as error:
         # mido has an exception of its own for damaged key signatures, derived from Exception.
         if type(error).__module__.split(".")[0] != "mido":

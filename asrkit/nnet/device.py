@@ -11,6 +11,9 @@ import torch
 from asrkit.core.errors import ConfigError
 from asrkit.nnet.train.config import Device, Precision
 
+MAX_THREADS = 1024
+"""Where the system refuses so many, OpenMP ends the process without a word to Python."""
+
 
 def pick_device(name: Device = "auto") -> torch.device:
     """Return the device to compute on.
@@ -45,10 +48,12 @@ def torch_threads(count: int) -> Iterator[None]:
     Raises
     ------
     ConfigError
-        ``count`` is below 1.
+        ``count`` is below 1, or above :data:`MAX_THREADS`.
     """
-    if count < 1:
-        raise ConfigError(f"threads is {count}, expected 1 or more")
+    if not 1 <= count <= MAX_THREADS:
+        raise ConfigError(
+            f"threads is {count}, expected 1 to {MAX_THREADS}", remedy="give the number of cores, or fewer"
+        )
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

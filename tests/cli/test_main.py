@@ -58,6 +58,27 @@ def test_what_the_system_refuses_is_said_as_our_own_errors_are(
     assert "Errno" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (MemoryError("Unable to allocate 7 TiB"), "asrkit: not enough memory (Unable to allocate 7 TiB)\n"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory\nC++ frames"),
+            "asrkit: not enough memory (DefaultCPUAllocator: can't allocate memory)\n",
+        ),
+        (RuntimeError("shapes differ"), "asrkit: internal error"),
+    ],
+)
+def test_want_of_memory_is_no_internal_error(monkeypatch: pytest.MonkeyPatch, error: Exception, message: str) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("asrkit.stages.train_mono.train_mono", fail)
+    result = CliRunner().invoke(main, ["train-gmm", "mono", "a", "b", "c"])
+    assert result.exit_code == 1
+    assert result.stderr.startswith(message)
+
+
 def test_version() -> None:
     assert CliRunner().invoke(main, ["--version"]).stdout.startswith("asrkit, version ")
 

@@ -65,6 +65,8 @@ def test_what_is_printed_is_read_back(tmp_path: Path) -> None:
         ("inner=3", "inner is 3, expected a table"),
         ("count", "expected key=value"),
         ("inner.beam=nan", "inner.beam is not a number"),
+        (f"inner.beam={'9' * 400}", "inner.beam is too large a number"),
+        (f"count={'9' * 5000}", "count is '9+', expected int"),
     ],
 )
 def test_mistakes_are_explained(override: str, message: str) -> None:
@@ -78,3 +80,6 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("count = = 3")
     with pytest.raises(ConfigError, match="bad.toml: not valid TOML"):
         load_config(Outer, tmp_path / "bad.toml")
+    (tmp_path / "long.toml").write_text(f"count = {'9' * 5000}")
+    with pytest.raises(ConfigError, match="long.toml: not valid TOML"):
+        load_config(Outer, tmp_path / "long.toml")

@@ -78,6 +78,18 @@ def test_streams_depend_on_all_three_and_on_nothing_else() -> None:
         assert (other.random(3) != first).all()
 
 
+def test_no_more_workers_than_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    import joblib
+
+    asked = []
+    monkeypatch.setattr(
+        joblib, "Parallel", lambda **options: asked.append(options["n_jobs"]) or (lambda tasks: iter([]))
+    )
+    monkeypatch.setattr("asrkit.core.jobs._as_they_come", lambda results: results)
+    list(map_in_order(math.sqrt, [1.0, 2.0, 3.0], 100_000, kind="threads"))
+    assert asked == [3]
+
+
 @pytest.mark.parametrize("kind", ["threads", "processes"])
 @pytest.mark.parametrize("num_jobs", [1, 3])
 def test_results_come_in_the_order_of_the_items(kind: str, num_jobs: int) -> None:

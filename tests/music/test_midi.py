@@ -92,3 +92,9 @@ def test_every_truncation_is_one_clean_error_or_a_roll(tmp_path: Path) -> None:
         (tmp_path / "part.mid").write_bytes(whole[:length])
         with pytest.raises((FormatError, DataError)):
             read_midi(tmp_path / "part.mid")
+
+
+def test_a_file_that_ends_too_early_says_so(tmp_path: Path) -> None:
+    (tmp_path / "f.mid").write_bytes(b"MThd")
+    with pytest.raises(FormatError, match="not a readable MIDI file: it ends too early"):
+        read_midi(tmp_path / "f.mid")
