@@ -243,6 +243,8 @@ class ModelInputs(Mapping[str, NDArray[np.float32]]):
         try:
             stats = None if self._stats is None else self._speaker_stats(speaker)
             raw = self._features[key]
+            if raw.shape == (0, 0):
+                raw = np.zeros((0, self.raw_dim), np.float32)
             if raw.ndim != 2 or raw.shape[1] != self.raw_dim:
                 raise DataError(
                     f"features of shape {raw.shape}, expected {self.raw_dim} columns", remedy="extract them again"
@@ -285,7 +287,10 @@ class ModelInputs(Mapping[str, NDArray[np.float32]]):
         """Dimension of the archived features."""
         for key in self._speakers:
             first = self._features[key]
-            return int(first.shape[1]) if first.ndim == 2 else 0
+            if first.ndim != 2:
+                raise DataError(f"features of shape {first.shape}, expected (frames, dimension)", where=key)
+            if first.shape[1]:  # Kaldi writes features without frames as 0 by 0
+                return int(first.shape[1])
         raise DataError("no features of any utterance", where=self._path, remedy=f"run `asrkit extract {self._path}`")
 
     @property

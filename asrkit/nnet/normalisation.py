@@ -36,7 +36,7 @@ class InputNormalisation:
         Raises
         ------
         DataError
-            There are no frames, or the sums are not finite.
+            There are no frames, or the sums are not finite, or no dimension varies.
         """
         total: CmvnStats | None = None
         for value in features:
@@ -47,6 +47,8 @@ class InputNormalisation:
         variance = total.squares / total.count - total.mean() ** 2
         if not np.isfinite(variance).all():
             raise DataError("features are not finite", remedy="`asrkit validate` names the utterances")
+        if (variance <= VARIANCE_FLOOR).all():
+            raise DataError("all frames are the same", remedy="look at the recordings: are they silent?")
         scale = np.where(variance > VARIANCE_FLOOR, 1.0 / np.sqrt(np.maximum(variance, VARIANCE_FLOOR)), 1.0)
         return cls(total.mean().astype(np.float32), scale.astype(np.float32))
 

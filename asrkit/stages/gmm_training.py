@@ -85,6 +85,7 @@ def usable_corpus(data_dir: DataDir, lang: Lang, pipeline: PipelineConfig, optio
         See :func:`open_corpus`.
     """
     check_every_frame(pipeline, "this training")
+    load_front_end(data_dir.path)  # the finished model must say how its features were made
     features = ModelInputs(data_dir, pipeline, INPUT_CACHE_BYTES)
     keys: list[str] = []
     failures: list[Failure] = []

@@ -16,6 +16,7 @@ from asrkit.data.datadir import DataDir
 from asrkit.data.labels.phone_table import read_phone_table
 from asrkit.features.config import FrontEndConfig
 from asrkit.features.frontend import FrontEnd, load_front_end
+from asrkit.features.pipeline import ModelInputs, PipelineConfig
 from asrkit.stages.hopfield_config import StoreConfig
 from asrkit.stages.label_targets import label_file, read_labels
 from asrkit.stages.network_features import why_unusable
@@ -78,7 +79,7 @@ def read_patterns(source: str, data_path: Path, config: StoreConfig, seed: int) 
         Features or labels are absent or damaged; or no label has enough stretches.
     """
     data = DataDir.load(data_path)
-    features = data.features()
+    features = ModelInputs(data, PipelineConfig(cmvn="none", delta_order=0))
     failures: list[Failure] = []
     stretches: dict[str, list[Stretch]] = {}
     labelled = _phones_of(data) if source == PHONES else {key: [one] for key, one in _whole(source, data).items()}
@@ -90,9 +91,17 @@ def read_patterns(source: str, data_path: Path, config: StoreConfig, seed: int) 
         if reason is not None:
             failures.append(Failure(key, reason))
             continue
-        for label, stretch in _cut(np.asarray(features[key], dtype=np.float64), labelled[key], front_end):
+        frames = features[key].astype(np.float64)
+        reason = _why_beyond(len(frames), labelled[key], front_end)
+        if reason is not None:
+            failures.append(Failure(key, reason))
+            continue
+        for label, stretch in _cut(frames, labelled[key], front_end):
             if label not in config.skip and (not config.only or label in config.only):
                 stretches.setdefault(label, []).append(_resampled(stretch, config.frames))
+    num_labelled = len(labelled.keys() & data.utterances)
+    if num_labelled < len(data.utterances):
+        log.info("%d of %d utterances have labels", num_labelled, len(data.utterances))
     few = sorted(label for label, found in stretches.items() if len(found) < config.fewest)
     if few:
         log.info("left out, with fewer than %d stretches: %s", config.fewest, ", ".join(few))
@@ -105,9 +114,7 @@ def read_patterns(source: str, data_path: Path, config: StoreConfig, seed: int) 
     labels, templates = _templates(kept, config, seed)
     values = binarise(templates.reshape(len(templates), -1), config.binarise)
     used = sum(map(len, kept.values()))
-    return LabelPatterns(
-        values, labels, config.frames, templates.shape[2], used, len(labelled.keys() & data.utterances), tuple(failures)
-    )
+    return LabelPatterns(values, labels, config.frames, templates.shape[2], used, num_labelled, tuple(failures))
 
 
 def binarise(values: NDArray[np.float64], by: str) -> NDArray[np.int8]:
@@ -137,6 +144,20 @@ def _phones_of(data: DataDir) -> dict[str, list[_Times]]:
 
 def _whole(source: str, data: DataDir) -> Mapping[str, _Times]:
     return {key: (label, 0.0, np.inf) for key, label in read_labels(source, data).items()}
+
+
+def _why_beyond(num_frames: int, labels: list[_Times], config: FrontEndConfig) -> str | None:
+    """Return which label begins after the end of its utterance, None if there is none.
+
+    Samples that do not fill a frame may follow the last one.
+    """
+    framing = FrontEnd(config).framing
+    samples = framing.first_sample(num_frames) + framing.length
+    end_secs = samples / config.sample_rate_hz
+    for label, start, _ in labels:
+        if start >= end_secs:
+            return f"the label {label!r} begins at {start:g} s, and the features end before {end_secs:g} s"
+    return None
 
 
 def _cut(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from asrkit.core.errors import DataError
 from asrkit.data.datadir import DataDir
+from asrkit.features.frontend import load_front_end
 from asrkit.features.pipeline import ModelInputs, PipelineConfig, check_every_frame
 from asrkit.stages.record import Failure, RunOptions, check_failures
 
@@ -18,8 +19,17 @@ CACHE_BYTES = 1 << 28
 
 
 def open_features(data: DataDir, pipeline: PipelineConfig) -> ModelInputs:
-    """Return features as a training reads them: not spliced, kept in memory as far as they fit."""
+    """Return features as a training reads them: not spliced, kept in memory as far as they fit.
+
+    Raises
+    ------
+    ConfigError
+        Frames are left out.
+    DataError
+        Nothing says how the features were made, which the finished model must.
+    """
     check_every_frame(pipeline, "this training")
+    load_front_end(data.path)
     return ModelInputs(data, replace(pipeline, splice_left=0, splice_right=0), CACHE_BYTES)
 
 

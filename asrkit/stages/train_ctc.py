@@ -119,6 +119,7 @@ class _Corpus:
 def _open(data_path: Path, source: PhoneSource, config: RecurrentStageConfig, options: RunOptions) -> _Corpus:
     data, lang = DataDir.load(data_path), source.lang()
     tree, transitions = ctc_structure(lang.inventory)
+    load_front_end(data_path)  # the finished model must say how its features were made
     features = ModelInputs(data, config.pipeline, CACHE_BYTES)
     labelled = open_phone_targets(data, features, source.open(tree, lang))
     check_failures(labelled.failures, len(data.utterances), options, data_path)

@@ -81,7 +81,7 @@ def train_feature_sequences(
     names = (FEATURES_MODEL_FILE, "frontend.json", "pipeline.json", "history.json")
 
     def body() -> StageResult:
-        data = DataDir.load(data_path)
+        data, front_end = DataDir.load(data_path), load_front_end(data_path)
         features = ModelInputs(data, config.pipeline, CACHE_BYTES)
         num_frames, failures = usable_utterances(data, features, options)
         if len(num_frames) < 3:
@@ -110,7 +110,7 @@ def train_feature_sequences(
             figures = _score(model, parts["scored"], config, options)
         figures |= {"epochs": len(history)} | {f"{name}_utterances": len(part) for name, part in parts.items()}
         write_json(out / "history.json", history)
-        save_description(out, load_front_end(data_path), config.pipeline, read_inputs(data_path))
+        save_description(out, front_end, config.pipeline, read_inputs(data_path))
         shift_scale = {"shift": normalisation.shift.tolist(), "scale": normalisation.scale.tolist()}
         meta = {"normalisation": shift_scale, "training": {"seed": options.seed, **figures}}
         save_sequence_model(out / FEATURES_MODEL_FILE, model, meta)

@@ -103,3 +103,28 @@ def test_missing_statistics_and_features(data: DataDir) -> None:
 def test_a_splice_that_no_memory_holds_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name} is 101, expected 100 at most"):
         PipelineConfig(**{name: 101})
+
+
+def test_features_without_frames_may_have_no_columns(data: DataDir) -> None:
+    """As Kaldi writes them."""
+    features = {key: np.array(value) for key, value in data.features().items()}
+    with ArchiveWriter(data.path, "feats") as out:
+        for key, value in features.items():
+            out.write(key, np.zeros((0, 0), np.float32) if key == "a-1" else value)
+    inputs = ModelInputs(data, PipelineConfig(delta_order=1))
+    assert (inputs.raw_dim, inputs["a-1"].shape) == (3, (0, 6))
+    assert len(inputs["a-2"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("first", "message"),
+    [
+        (np.zeros(4, np.float32), r"a-1: features of shape \(4,\), expected \(frames, dimension\)"),
+        (np.zeros((4, 0), np.float32), "no features of any utterance"),
+    ],
+)
+def test_features_without_a_dimension_are_refused(data: DataDir, first: np.ndarray, message: str) -> None:
+    with ArchiveWriter(data.path, "feats") as out:
+        out.write("a-1", first)
+    with pytest.raises(DataError, match=message):
+        ModelInputs(data, PipelineConfig(delta_order=1))["a-1"]

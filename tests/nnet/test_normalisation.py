@@ -40,3 +40,5 @@ def test_no_or_damaged_frames_are_refused() -> None:
         InputNormalisation.of([])
     with pytest.raises(DataError, match="not finite"):
         InputNormalisation.of([np.array([[1.0, np.nan]], dtype=np.float32)])
+    with pytest.raises(DataError, match="all frames are the same"):
+        InputNormalisation.of([np.full((5, 2), 7.3, dtype=np.float32)])

@@ -181,3 +181,55 @@ def test_utterances_without_features_are_named(data: Path, tmp_path: Path) -> No
     assert result.exit_code == 0, result.output
     assert lines[0].split()[0] in result.output
     assert run("hopfield", "store", data, tmp_path / "other", "--max-failed", "0").exit_code == 3
+
+
+def test_features_of_two_widths_are_named(data: Path, tmp_path: Path) -> None:
+    from asrkit.core.archives import ArchiveReader
+
+    reader = ArchiveReader(data / "feats.scp")
+    features = {key: np.array(reader[key]) for key in reader}
+    last = sorted(features)[-1]
+    with ArchiveWriter(data, "feats") as writer:
+        for key, value in features.items():
+            writer.write(key, value[:, :3] if key == last else value)
+    result = run("hopfield", "store", data, tmp_path / "model", "--labels", "speaker")
+    assert result.exit_code == 1
+    assert f"{last}: features of shape" in result.stderr
+    assert f"expected {DIM} columns" in result.stderr
+
+
+def test_a_phone_behind_the_end_of_its_utterance_fails(data: Path, tmp_path: Path) -> None:
+    lines = (data / "phones.ali").read_text().splitlines()
+    key = lines[0].split()[0]
+    # Half a frame behind the last one a phone is still the utterance's.
+    last_end = max(float(line.split()[2]) for line in lines if line.split()[0] == key)
+    write_lines(data / "phones.ali", [*lines, f"{key} {last_end + 0.005:.4f} {last_end + 0.012:.4f} x"])
+    assert not read_patterns("phones", data, StoreConfig(), 0).failures
+    write_lines(data / "phones.ali", [*lines, f"{key} 900.0 901.0 x"])
+    found = read_patterns("phones", data, StoreConfig(), 0)
+    assert "x" not in found.labels
+    assert [one.utterance_id for one in found.failures] == [key]
+    assert found.failures[0].reason.startswith("the label 'x' begins at 900 s, and the features end before 0.")
+
+
+def test_utterances_without_a_label_are_counted(data: Path, tmp_path: Path) -> None:
+    lines = (data / "phones.ali").read_text().splitlines()
+    key = lines[0].split()[0]
+    write_lines(data / "phones.ali", [line for line in lines if line.split()[0] != key])
+    assert "5 of 6 utterances have labels" in run("hopfield", "store", data, tmp_path / "model").stderr
+
+
+def test_weights_that_are_not_finite_are_refused(data: Path, tmp_path: Path) -> None:
+    from safetensors import safe_open
+    from safetensors.numpy import load_file, save_file
+
+    report_of("hopfield", "store", data, tmp_path / "model")
+    path = tmp_path / "model" / "model.safetensors"
+    with safe_open(path, "np") as file:
+        meta = file.metadata()
+    arrays = load_file(path)
+    arrays["weights"][2, 3] = np.nan
+    save_file(arrays, path, meta)
+    result = run("hopfield", "recall", tmp_path / "model", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "model.safetensors: a Hopfield network whose parts are damaged" in result.stderr

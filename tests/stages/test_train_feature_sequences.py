@@ -123,3 +123,12 @@ def test_what_does_not_fit_is_refused(data: Path, tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "feats.scp" in result.output
     assert "asrkit extract" in result.output
+
+
+def test_features_that_nobody_described_are_refused_before_the_training(data: Path, tmp_path: Path) -> None:
+    (data / "frontend.json").unlink()
+    result = run("train-music", "rnn-rbm", data, tmp_path / "out", "--data", "feats", "--set", "pipeline.cmvn=none")
+    assert result.exit_code == 1
+    assert "data: no frontend.json (run `asrkit extract" in result.stderr
+    assert "epoch" not in result.output
+    assert not (tmp_path / "out").exists()

@@ -269,7 +269,8 @@ class ContrastiveDivergence:
                 f"the RBM's reconstructions are no longer finite after {self.num_frames} frames",
                 remedy="lower learning_rate, or set guard_ratio",
             )
-        if not config.guard_ratio or end_std <= config.guard_ratio * data_std:
+        # A minibatch that does not vary, of digital silence, does not say how far is too far.
+        if not config.guard_ratio or not data_std or end_std <= config.guard_ratio * data_std:
             return False
         ratio = data_std / end_std
         for value in (self.rbm.weights, self.rbm.visible_bias, self.rbm.hidden_bias):

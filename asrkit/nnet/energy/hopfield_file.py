@@ -83,6 +83,8 @@ def load_patterns(path: Path) -> StoredPatterns:
         raise ModelError(f"a Hopfield network of which something is missing: {error}", where=path) from None
     fits = patterns.ndim == 2 and patterns.shape == (len(labels), frames * dim) and rule in get_args(Rule)
     fits = fits and patterns.size > 0 and bool((np.abs(patterns) == 1).all())
-    if not fits or (network is not None and network.weights.shape != (frames * dim,) * 2):
-        raise ModelError("a Hopfield network whose parts do not fit together", where=path)
+    if network is not None:
+        fits = fits and network.weights.shape == (frames * dim,) * 2 and bool(np.isfinite(network.weights).all())
+    if not fits:
+        raise ModelError("a Hopfield network whose parts are damaged, or do not fit together", where=path)
     return StoredPatterns(rule, patterns, labels, frames, dim, network)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,9 +113,17 @@ class Histogram:
 
     @classmethod
     def of(cls, values: torch.Tensor, num_bins: int = 40) -> Histogram:
-        """Count values of any shape."""
+        """Count values of any shape.
+
+        Raises
+        ------
+        ModelError
+            They are not finite.
+        """
         flat = values.detach().reshape(-1).float().cpu()
         low, high = float(flat.min()), float(flat.max())
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise ModelError("the RBM's weights or activities are no longer finite", remedy="lower the learning rate")
         # Of equal values torch makes bins around them.
         counts = torch.histc(flat, num_bins, low, high if high > low else low + 1.0)
         return cls(low, high, tuple(int(count) for count in counts))

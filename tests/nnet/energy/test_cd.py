@@ -333,6 +333,15 @@ def test_the_guard_keeps_gaussian_units_from_exploding() -> None:
         explode()
 
 
+def test_frames_that_are_all_the_same_say_nothing_to_the_guard() -> None:
+    draws = Draws(7, "guard")
+    start = new_rbm("gaussian", 6, torch.zeros(4), torch.ones(4), RbmConfig(weight_std=1.0), draws)
+    guarded = ContrastiveDivergence(copy_of(start), CdConfig(learning_rate=1e-6))
+    guarded.step(torch.zeros((5, 4)), draws)
+    assert guarded.num_guarded == 0
+    assert (guarded.rbm.weights - start.weights).abs().max() < 1e-3
+
+
 def test_the_guard_scales_all_by_the_ratio_of_deviations_and_forgets_the_momentum() -> None:
     rbm = random_rbm("gaussian", num_visible=5, scale=6.0)
     before, data = copy_of(rbm), frames_of(rbm, 50)

@@ -97,6 +97,9 @@ def test_histograms_count_every_value_once() -> None:
     assert (found["weights"].low, found["weights"].high) == pytest.approx((edges[0], edges[-1]))
     assert Histogram.of(torch.full((7,), 2.0), 4).counts == (7, 0, 0, 0)
     assert Histogram.of(torch.tensor([0.0, 1.0]), 2).to_json() == {"low": 0.0, "high": 1.0, "counts": [1, 1]}
+    for wrong in (math.nan, math.inf):
+        with pytest.raises(ModelError, match="no longer finite"):
+            Histogram.of(torch.tensor([0.0, wrong]), 2)
 
 
 def test_rectified_units_over_gaussian_ones_are_refused() -> None:
