@@ -27,6 +27,21 @@ def command(plan: Path, out: Path, define: tuple[str, ...], options: RunOptions)
     PLAN.toml names the values, asrkit's commands with {names} in them, and the numbers to gather; a table of their
     means and standard deviations goes to OUT. A killed sweep goes on where it stopped. With several workers so many
     combinations are run at a time, each in a process of its own that writes to a file of OUT/log.
+
+    \b
+    over = ["seed"]                # the table averages over it
+    [constants]
+    work = "exp"
+    [variables]                    # lists: every combination is run
+    layers = [1, 3]
+    seed = [0, 1, 2]
+    [[steps]]
+    when = {layers = [3]}          # only then; without it, always
+    run = ["train-dnn", "mlp", "DATA", "ALIGNMENT", "{work}/{layers}-{seed}",
+           "--set", "network.layers={layers}", "--seed", "{seed}"]
+    [results.wer]                  # a number of a JSON file of the steps
+    file = "{work}/decode-{layers}-{seed}/best.json"
+    key = "wer"                    # "a/b" goes into a table
     """
     from asrkit.stages.sweep import sweep
 

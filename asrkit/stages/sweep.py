@@ -118,7 +118,11 @@ def read_plan(path: Path, defined: Mapping[str, str]) -> Plan:
         raise ConfigError(f"not valid TOML: {error}", where=path) from None
     try:
         plan = _plan(found, defined)
-    except (TypeError, AttributeError, KeyError, ValueError) as error:
+    except KeyError as error:
+        raise ConfigError(
+            f"not a plan of a sweep: {error.args[0]} is missing", where=path, remedy="see `asrkit sweep --help`"
+        ) from None
+    except (TypeError, AttributeError, ValueError) as error:
         raise ConfigError(f"not a plan of a sweep: {error}", where=path, remedy="see `asrkit sweep --help`") from None
     _check(plan, path)
     return plan
@@ -133,14 +137,20 @@ def _plan(found: dict[str, Any], defined: Mapping[str, str]) -> Plan:
         run = step["run"]
         if set(step) - {"run", "when"} or not isinstance(run, list) or not all(isinstance(one, str) for one in run):
             raise ValueError("a step has `run`, a list of strings, and perhaps `when`")
-        steps.append(Step(tuple(run), {name: tuple(allowed) for name, allowed in step.get("when", {}).items()}))
+        steps.append(Step(tuple(run), {name: _listed(name, allowed) for name, allowed in step.get("when", {}).items()}))
     return Plan(
         {**found.get("constants", {}), **defined},
-        {name: tuple(values) for name, values in found["variables"].items()},
+        {name: _listed(name, values) for name, values in found["variables"].items()},
         tuple(steps),
         {name: (str(one["file"]), str(one["key"])) for name, one in found["results"].items()},
-        tuple(found.get("over", ())),
+        _listed("over", found.get("over", [])),
     )
+
+
+def _listed(name: str, values: Any) -> tuple[Any, ...]:
+    if not isinstance(values, list):
+        raise ValueError(f"{name} is {values!r}, expected a list")
+    return tuple(values)
 
 
 def _check(plan: Plan, path: Path) -> None:

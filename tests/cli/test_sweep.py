@@ -131,6 +131,11 @@ key = "train-lm uniform {words}/figures/ngrams_1"
         (("[results.wer]", "[result.wer]"), "unknown key result"),
         (('run = ["pretrain", "{work}/{layers}-{seed}"]', 'run = "pretrain"'), "not a plan of a sweep|a step has"),
         (('"pretrain"', '"sweep"'), "another sweep"),
+        (("seed = [0, 1, 2]", 'seed = "012"'), "seed is '012', expected a list"),
+        (("seed = [0, 1, 2]", "seed = 3"), "seed is 3, expected a list"),
+        (('over = ["seed"]', 'over = "seed"'), "over is 'seed', expected a list"),
+        (("[variables]", "[constants2]"), "unknown key constants2"),
+        (('key = "', 'kay = "'), "not a plan of a sweep: key is missing"),
         (("[variables]", "[variables"), "not valid TOML"),
     ],
 )
