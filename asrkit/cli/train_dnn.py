@@ -94,7 +94,7 @@ def mlp(
 @_as_config
 @stage_command(CnnStageConfig, jobs=False)
 @click.argument("data", type=_PATH)
-@click.argument("alignment", metavar="ALIGNMENT|LABELS|LANG", type=_PATH)
+@click.argument("alignment", metavar="ALIGNMENT|LABELS", type=_PATH)
 @click.argument("out", type=_PATH)
 @_targets
 @_realign

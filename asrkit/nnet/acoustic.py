@@ -19,7 +19,7 @@ from asrkit.hmm.tree import ContextTree
 from asrkit.nnet.inference import compute
 from asrkit.nnet.layers.packing import Packing
 from asrkit.nnet.layers.recurrent import SequenceNetwork, State
-from asrkit.nnet.network import Network, NetworkShape, frame_network, load_arrays, to_arrays
+from asrkit.nnet.network import Network, NetworkShape, check_finite, frame_network, load_arrays, to_arrays
 from asrkit.nnet.normalisation import InputNormalisation
 
 HYBRID, CTC = "nnet-hmm", "nnet-ctc"
@@ -67,6 +67,8 @@ class NnetHmm:
                 f"{self.shape.num_outputs} outputs and {len(self.log_priors)} priors for a tree of "
                 f"{self.tree.num_pdfs} pdfs"
             )
+        if not np.isfinite(self.log_priors).all():
+            raise ModelError("the priors are not finite")
         if self.normalisation.dim * self.shape.width != self.shape.num_inputs:
             raise ModelError(
                 f"normalisation of {self.normalisation.dim} dimensions for a network of {self.shape.num_inputs} inputs "
@@ -226,11 +228,15 @@ class NnetHmm:
         network = shape.build()
         named = {name.removeprefix(NETWORK): array for name, array in arrays.items() if name.startswith(NETWORK)}
         load_arrays(network, named, str(path))
+        check_finite(named, str(path))
         try:
             normalisation = InputNormalisation(arrays["input.shift"], arrays["input.scale"])
             return cls(tree, transitions, network.eval(), shape, normalisation, arrays["log_priors"])
         except KeyError as error:
             raise ModelError(f"the model file has no {error}", where=path) from None
+        except ModelError as error:
+            error.where = error.where or str(path)
+            raise
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,7 +28,7 @@ from asrkit.features.frontend import load_front_end
 from asrkit.features.pipeline import PipelineConfig, load_pipeline
 from asrkit.nnet.inference import compute
 from asrkit.nnet.layers.recurrent import SequenceNetwork
-from asrkit.nnet.network import Network, NetworkShape, load_arrays, to_arrays
+from asrkit.nnet.network import Network, NetworkShape, check_finite, load_arrays, to_arrays
 from asrkit.nnet.normalisation import InputNormalisation
 
 KIND = "nnet-classifier"
@@ -132,6 +132,7 @@ class LabelClassifier:
         network = shape.build()
         named = {name.removeprefix(NETWORK): array for name, array in arrays.items() if name.startswith(NETWORK)}
         load_arrays(network, named, str(path))
+        check_finite(named, str(path))
         inputs = read_inputs(folder)
         try:
             normalisation = InputNormalisation(arrays["input.shift"], arrays["input.scale"])

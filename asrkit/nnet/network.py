@@ -156,3 +156,10 @@ def load_arrays(network: Network, arrays: Mapping[str, NDArray[Any]], where: str
         is_, should = found.get(wrong[0]), expected.get(wrong[0])
         raise ModelError(f"the arrays do not fit the network: {wrong[0]} is {is_}, expected {should}", where=where)
     network.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in arrays.items()})
+
+
+def check_finite(arrays: Mapping[str, NDArray[Any]], where: str) -> None:
+    """Refuse a finished network that holds NaN or infinity, as a :class:`ModelError`; in training one may."""
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise ModelError(f"{name} is not finite", where=where, remedy="train the network again")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from asrkit.core.errors import DataError
+from asrkit.core.errors import DataError, ModelError
 from asrkit.features.cmvn import CmvnStats
 
 VARIANCE_FLOOR = 1e-10
@@ -22,10 +22,21 @@ class InputNormalisation:
     Attributes
     ----------
     shift, scale : (D,) float32
+
+    Raises
+    ------
+    ModelError
+        They are of different lengths, or not finite.
     """
 
     shift: NDArray[np.float32]
     scale: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        if self.shift.ndim != 1 or self.shift.shape != self.scale.shape:
+            raise ModelError(f"a normalisation of the shift {self.shift.shape} and the scale {self.scale.shape}")
+        if not (np.isfinite(self.shift).all() and np.isfinite(self.scale).all()):
+            raise ModelError("the normalisation of the inputs is not finite")
 
     @classmethod
     def of(cls, features: Iterable[NDArray[np.float32]]) -> InputNormalisation:
@@ -48,7 +59,7 @@ class InputNormalisation:
         if not np.isfinite(variance).all():
             raise DataError("features are not finite", remedy="`asrkit validate` names the utterances")
         if (variance <= VARIANCE_FLOOR).all():
-            raise DataError("all frames are the same", remedy="look at the recordings: are they silent?")
+            raise DataError("all frames are the same", remedy="look at the recordings, and at pipeline.cmvn")
         scale = np.where(variance > VARIANCE_FLOOR, 1.0 / np.sqrt(np.maximum(variance, VARIANCE_FLOOR)), 1.0)
         return cls(total.mean().astype(np.float32), scale.astype(np.float32))
 

@@ -95,6 +95,11 @@ def classify(
         known = {} if truth is None else read_labels(truth, data)
         found, failures = _classify(classifier, data, config, options)
         check_failures(failures, len(data.utterances), options, data_path)
+        if not found:
+            first = failures[0]
+            raise DataError(
+                f"no utterance can be classified; the first: {first.utterance_id}: {first.reason}", where=data_path
+            )
         names = {key: classifier.labels[int(np.argmax(probabilities))] for key, probabilities in found.items()}
         write_lines(out / LABELS, (f"{key} {label}" for key, label in names.items()))
         write_lines(out / PROBABILITIES, (_line(key, names[key], classifier.labels, found[key]) for key in found))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,26 @@ from asrkit.stages.record import Failure
 
 HELDOUT_FILE = "heldout.txt"
 """Utterances that a network was not trained on, in its model directory, a line each."""
+
+
+def check_transition_ids(tids: NDArray[np.generic], transitions: TransitionModel, utterance_id: str) -> None:
+    """Refuse what an archive of alignments holds for an utterance where it cannot be one of this model.
+
+    Raises
+    ------
+    DataError
+        It is no vector of integers, or a transition_id is out of range.
+    """
+    if tids.ndim != 1 or tids.dtype.kind not in "iu" or not _within(tids, transitions.num_transition_ids):
+        raise DataError(
+            f"not an alignment of this model ({tids.dtype} of shape {tids.shape})",
+            where=utterance_id,
+            remedy="align the data again",
+        )
+
+
+def _within(tids: NDArray[Any], highest: int) -> bool:
+    return not len(tids) or bool(0 < tids.min() <= tids.max() <= highest)
 
 
 class PdfTargets(Mapping[str, NDArray[np.int32]]):
@@ -59,10 +80,7 @@ class PdfTargets(Mapping[str, NDArray[np.int32]]):
 
     def __getitem__(self, key: str) -> NDArray[np.int32]:
         tids = np.asarray(self._alignments[key])
-        if tids.ndim != 1 or (len(tids) and not 0 < tids.min() <= tids.max() <= self._aligned_by.num_transition_ids):
-            raise DataError(
-                f"not an alignment of this model (shape {tids.shape})", where=key, remedy="align the data again"
-            )
+        check_transition_ids(tids, self._aligned_by, key)
         if self._transitions is self._aligned_by:
             return self._transitions.tid_to_pdf[tids]
         if key not in self._converted:

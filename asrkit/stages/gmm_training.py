@@ -24,6 +24,7 @@ from asrkit.lang.silence import SILENCE_FILE
 from asrkit.stages.acoustic import LANG_FILES, data_files, model_files, save_model_folder
 from asrkit.stages.checkpoint import Checkpoint
 from asrkit.stages.record import Failure, RunOptions, StageResult, check_failures
+from asrkit.stages.unknown_words import check_known
 
 log = logging.getLogger("asrkit")
 
@@ -119,13 +120,7 @@ def training_data(corpus: Corpus, tree: ContextTree, transitions: TransitionMode
         graphs[key] = compiler.compile(ids)
         num_unknown += unknown
         num_words += len(words)
-    text = corpus.data_dir.path / "text"
-    if num_words and num_unknown == num_words:
-        raise DataError(
-            "no word of the transcripts is in the lexicon", where=text, remedy="use the lang directory of this corpus"
-        )
-    if num_unknown:
-        log.warning("%d of %d words of %s are not in the lexicon", num_unknown, num_words, text)
+    check_known(num_unknown, num_words, corpus.data_dir.path / "text")
     return TrainingData(corpus.keys, corpus.features, graphs)
 
 

@@ -19,8 +19,10 @@ from asrkit.hmm.tree import ContextTree
 from asrkit.lang.langdir import Lang
 from asrkit.nnet.sequence.ctc import frames_needed
 from asrkit.stages.acoustic import LANG_FILES, load_acoustic_model, model_files
+from asrkit.stages.frame_targets import check_transition_ids
 from asrkit.stages.network_features import why_unusable
 from asrkit.stages.record import Failure
+from asrkit.stages.unknown_words import check_known
 
 Labels = NDArray[np.int32]
 
@@ -64,20 +66,40 @@ class PhoneSource:
 
 
 class LexiconPhones:
-    """The labels of transcripts: the first of the most probable pronunciations of each word; silence is none."""
+    """The labels of transcripts: the first of the most probable pronunciations of each word; silence is none.
+
+    Attributes
+    ----------
+    num_words, num_unknown : int
+        Of the transcripts that labels were asked for, and those of them that the lexicon lacks, which have the labels
+        of the unknown word.
+    """
 
     def __init__(self, tree: ContextTree, lang: Lang) -> None:
         self._lang = lang
+        self.num_words = self.num_unknown = 0
         self._labels = {
             word: _labels_of(tree, max(entries, key=lambda entry: entry.log_probability).phones)
             for word, entries in lang.entries_of_word.items()
         }
 
+    def check_unknown(self, text: Path) -> None:
+        """Warn of words outside the lexicon, and refuse transcripts of the file ``text`` that have no others.
+
+        Raises
+        ------
+        DataError
+            Not one word is in the lexicon.
+        """
+        check_known(self.num_unknown, self.num_words, text)
+
     def __call__(self, utterance: Utterance) -> list[int] | str:
         """Return the labels of an utterance, or why it has none."""
         if utterance.words is None:
             return "no transcript"
-        words, _ = self._lang.transcript_ids(utterance.words)
+        words, num_unknown = self._lang.transcript_ids(utterance.words)
+        self.num_words += len(words)
+        self.num_unknown += num_unknown
         return [label for word in words.tolist() for label in self._labels[word]]
 
 
@@ -93,10 +115,7 @@ class AlignedPhones:
         if key not in self._alignments:
             return "no alignment"
         tids = np.asarray(self._alignments[key])
-        if tids.ndim != 1 or (len(tids) and not 0 < tids.min() <= tids.max() <= self._transitions.num_transition_ids):
-            raise DataError(
-                f"not an alignment of this model (shape {tids.shape})", where=key, remedy="align the data again"
-            )
+        check_transition_ids(tids, self._transitions, key)
         return _labels_of(self._tree, cut_phones(self._transitions, tids.astype(np.int32)).phones.tolist())
 
 
@@ -140,7 +159,7 @@ def open_phone_targets(
     Raises
     ------
     DataError
-        No utterance has both.
+        No utterance has both, or not one word of the transcripts is in the lexicon.
     """
     found: dict[str, Labels] = {}
     num_frames: dict[str, int] = {}
@@ -157,6 +176,8 @@ def open_phone_targets(
     if not found:
         first = f"; the first: {failures[0].utterance_id}: {failures[0].reason}" if failures else ""
         raise DataError(f"no utterance has features and phones{first}", where=data.path)
+    if isinstance(phones, LexiconPhones):
+        phones.check_unknown(data.path / "text")
     return PhoneTargets(found, num_frames, tuple(failures))
 
 

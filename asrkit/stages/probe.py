@@ -76,6 +76,11 @@ def probe(source: str, out: Path, sets: Sequence[str], config: ProbeConfig, opti
             )
             failures |= {one.utterance_id: one for one in without}
         check_failures(failures.values(), len(targets), options, first)
+        if targets and len(failures) == len(targets):
+            first_failed = next(iter(failures.values()))
+            raise DataError(
+                f"no utterance can be used; the first: {first_failed.utterance_id}: {first_failed.reason}", where=first
+            )
         kept = {key: target for key, target in targets.items() if key not in failures}
         examples = _Examples.of(source, data, kept, config)
         table = _accuracies(examples, found, judged, config, options)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 from asrkit.core.archives import ArchiveWriter
 from asrkit.core.errors import ModelError
@@ -18,10 +15,14 @@ from asrkit.nnet.energy.sampling import draw_samples
 from asrkit.nnet.stack import Stack, load_stack, stack_files
 from asrkit.nnet.train.frames import Frames
 from asrkit.stages.acoustic import data_files
+from asrkit.stages.network_features import usable_utterances
 from asrkit.stages.pictures import check_pictures, draw_picture
-from asrkit.stages.record import RunOptions, StageReport, StageResult, check_apart, run_stage
+from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_apart, run_stage
 
 PICTURE = "samples.png"
+
+DRAWN = 64
+"""Samples in the picture, at most."""
 
 
 def sample_stack(
@@ -45,6 +46,8 @@ def sample_stack(
         The stack is one of autoencoders, which give frames no probability.
     ConfigError
         A picture is wanted, and matplotlib is not installed.
+    TooManyFailedError
+        Too many utterances have no features.
     """
     check_apart(out, stack_path, *([] if data_path is None else [data_path]))
     check_pictures(config.pictures, "--set pictures=false for arrays alone")
@@ -58,21 +61,22 @@ def sample_stack(
                 where=stack_path,
                 remedy="give a stack of `asrkit pretrain rbm` or `dbn`",
             )
-        start = None if data_path is None else _frames_of(data_path, stack)
+        start, failures = (None, ()) if data_path is None else _frames_of(data_path, stack, options)
         samples = draw_samples(stack, config, options.seed, start)
         with ArchiveWriter(out, "samples") as writer:
             for number, one in enumerate(samples, 1):
                 writer.write(f"sample-{number:04d}", one)
         if config.pictures:
-            draw_picture(samples, out / PICTURE)
+            draw_picture(samples[:DRAWN], out / PICTURE)
         num_samples, width, dim = samples.shape
-        return StageResult({"samples": num_samples, "frames": width, "dim": dim, "gibbs_steps": config.num_steps})
+        figures = {"samples": num_samples, "frames": width, "dim": dim, "gibbs_steps": config.num_steps}
+        return StageResult(figures, failures)
 
     outputs = [out / "samples.ark", out / "samples.scp", *([out / PICTURE] if config.pictures else [])]
     return run_stage("sample", out, inputs, config, outputs, options, body)
 
 
-def _frames_of(data_path: Path, stack: Stack) -> Frames:
+def _frames_of(data_path: Path, stack: Stack, options: RunOptions) -> tuple[Frames, tuple[Failure, ...]]:
     check_front_end(stack.front_end, load_front_end(data_path), data_path)
     origin = read_inputs(data_path)
     if origin != stack.inputs:
@@ -81,6 +85,8 @@ def _frames_of(data_path: Path, stack: Stack) -> Frames:
             where=data_path,
             remedy="give the features that it was trained on",
         )
-    features = ModelInputs(DataDir.load(data_path), replace(stack.pipeline, splice_left=0, splice_right=0))
-    usable = [key for key in features if len(features[key]) and np.isfinite(features[key]).all()]
-    return Frames(features, usable, stack.normalisation, stack.pipeline.splice_left, stack.pipeline.splice_right)
+    data = DataDir.load(data_path)
+    features = ModelInputs(data, stack.unspliced)
+    usable, failures = usable_utterances(data, features, options)
+    splice = stack.pipeline.splice_left, stack.pipeline.splice_right
+    return Frames(features, list(usable), stack.normalisation, *splice), failures

@@ -8,6 +8,7 @@ from pathlib import Path
 from asrkit.core.files import write_lines
 from asrkit.data.datadir import DataDir
 from asrkit.features.frontend import load_front_end
+from asrkit.lang.langdir import Lang
 from asrkit.nnet.acoustic import NnetHmm, log_priors
 from asrkit.nnet.device import pick_device
 from asrkit.nnet.stack import Stack, stack_files
@@ -107,6 +108,7 @@ class _Corpus:
 def _open(data_path: Path, alignment: Path, config: DnnConfig, options: RunOptions, stack: Stack | None) -> _Corpus:
     pipeline = config.pipeline if stack is None else stack.pipeline
     aligner = load_acoustic_model(alignment)
+    Lang.load(alignment / "lang", alignment / "topology.json")  # the finished model gets a copy
     data = DataDir.load(data_path)
     features = open_features(data, pipeline)
     aligned = open_targets(data, features, alignment, aligner.tree, aligner.transitions, config.targets)

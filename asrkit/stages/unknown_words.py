@@ -16,6 +16,29 @@ log = logging.getLogger("asrkit")
 NUM_NAMED = 10
 
 
+def check_known(num_unknown: int, num_words: int, text: Path) -> None:
+    """Warn of words that a training takes for the unknown word, and refuse transcripts that have no others.
+
+    Parameters
+    ----------
+    num_unknown, num_words : int
+        Words outside the lexicon, and all words.
+    text : Path
+        The file of the transcripts.
+
+    Raises
+    ------
+    DataError
+        Not one word is in the lexicon.
+    """
+    if num_words and num_unknown == num_words:
+        raise DataError(
+            "no word of the transcripts is in the lexicon", where=text, remedy="use the lang directory of this corpus"
+        )
+    if num_unknown:
+        log.warning("%d of %d words of %s are not in the lexicon", num_unknown, num_words, text)
+
+
 @dataclass(frozen=True)
 class UnknownWords:
     """Words outside the lexicon.

@@ -285,3 +285,11 @@ def test_a_second_run_does_nothing_and_other_labels_are_another_training(world: 
     again = json.loads(train(world, "mlp", "speaker", tmp_path / "out", *short).stdout)
     assert not again["skipped"]
     assert again["figures"]["labels"] == 4
+
+
+def test_where_no_utterance_can_be_classified_the_reason_is_told(world: Path, tmp_path: Path) -> None:
+    shutil.copytree(world / "test", tmp_path / "data")
+    (tmp_path / "data" / "feats.scp").write_text("")
+    result = invoke("classify", world / "mlp", tmp_path / "data", tmp_path / "out", "--max-failed", "1")
+    assert result.exit_code == 1
+    assert "no utterance can be classified; the first: " in result.output

@@ -203,3 +203,12 @@ def test_what_cannot_be_is_refused(world: Path, tmp_path: Path) -> None:
     (strange / "phones.ali").unlink()
     with pytest.raises(DataError, match="no hand labels"):
         read_targets("phones", DataDir.load(strange), ProbeConfig())
+
+
+def test_where_no_utterance_can_be_used_the_reason_is_told(tmp_path: Path) -> None:
+    data = make_data(tmp_path / "data", 5, "speaker")
+    write_lines(data / "feats.scp", [])
+    result = run("speaker", tmp_path / "out", f"x={data}", "--max-failed", "1")
+    assert result.exit_code == 1
+    assert "no utterance can be used; the first: " in result.output
+    assert "no features in" in result.output

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from asrkit.core.errors import DataError
+from asrkit.core.errors import DataError, ModelError
 from asrkit.features.splice import splice
 from asrkit.nnet.normalisation import InputNormalisation
 
@@ -42,3 +42,17 @@ def test_no_or_damaged_frames_are_refused() -> None:
         InputNormalisation.of([np.array([[1.0, np.nan]], dtype=np.float32)])
     with pytest.raises(DataError, match="all frames are the same"):
         InputNormalisation.of([np.full((5, 2), 7.3, dtype=np.float32)])
+
+
+@pytest.mark.parametrize(
+    ("shift", "scale", "message"),
+    [
+        (np.zeros(3), np.ones(2), r"the shift \(3,\) and the scale \(2,\)"),
+        (np.zeros((3, 1)), np.ones((3, 1)), "the shift"),
+        (np.zeros(2), np.array([1.0, np.nan]), "not finite"),
+        (np.array([np.inf, 0.0]), np.ones(2), "not finite"),
+    ],
+)
+def test_damaged_ones_are_refused(shift: np.ndarray, scale: np.ndarray, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        InputNormalisation(shift.astype(np.float32), scale.astype(np.float32))

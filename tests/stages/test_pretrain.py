@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from asrkit.cli.main import main
 from asrkit.core.archives import ArchiveReader, ArchiveWriter
 from asrkit.core.config import load_config
 from asrkit.core.errors import ConfigError, DataError, ModelError
-from asrkit.core.files import read_json, write_json
+from asrkit.core.files import read_json, write_json, write_lines
 from asrkit.data.datadir import DataDir, Utterance
 from asrkit.features.config import FrontEndConfig
 from asrkit.features.frontend import save_front_end
@@ -322,6 +323,20 @@ def test_chains_can_start_at_data(world: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(main, [*arguments, "--data", str(other), "--force"])
     assert result.exit_code == 1
     assert "inputs of another kind" in result.output
+
+
+def test_data_that_chains_cannot_start_at_are_named(world: Path, tmp_path: Path) -> None:
+    shutil.copytree(world / "data", tmp_path / "data")
+    lines = (tmp_path / "data" / "feats.scp").read_text().splitlines()
+    write_lines(tmp_path / "data" / "feats.scp", lines[1:])
+    arguments = ["sample", str(world / "rbm"), str(tmp_path / "s"), "--set", "num_steps=1", "--set", "num_samples=100"]
+    result = CliRunner().invoke(main, [*arguments, "--data", str(tmp_path / "data")])
+    assert result.exit_code == 0, result.output
+    assert f"failed: {lines[0].split()[0]}: no features" in result.output
+    write_lines(tmp_path / "data" / "feats.scp", [])
+    result = CliRunner().invoke(main, [*arguments, "--data", str(tmp_path / "data"), "--max-failed", "1"])
+    assert result.exit_code == 1
+    assert "no utterance has features" in result.output
 
 
 def test_what_cannot_be_drawn_from_is_refused(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +25,7 @@ from asrkit.lang.langdir import Lang
 from asrkit.nnet.acoustic import NnetCtc
 from asrkit.nnet.network import to_arrays
 from asrkit.stages.acoustic import load_acoustic_model
-from asrkit.stages.phone_targets import PhoneSource, open_phone_targets
+from asrkit.stages.phone_targets import LexiconPhones, PhoneSource, open_phone_targets
 from tests.stages.test_train_dnn import invoke, write_arpa
 from tests.stages.test_train_mono import FRAMES_PER_STATE, LEXICON, NUM_STATES, make_world
 from tests.stages.test_train_mono import run as train_mono
@@ -284,3 +286,26 @@ def test_what_is_said_of_it(world: Path) -> None:
     assert model["inputs"]["keep_every"] == 3
     with pytest.raises(ConfigError, match="keep_every is 0"):
         type(load_acoustic_model(world / "gru").pipeline)(keep_every=0)
+
+
+def test_transcripts_outside_the_lexicon_are_counted_and_refused_where_no_word_is_in_it(
+    world: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = DataDir.load(world / "data")
+    lang = Lang.load(world / "lang")
+    tree, _ = ctc_structure(lang.inventory)
+    inputs = ModelInputs(data, load_acoustic_model(world / "gru").pipeline)
+    keys = sorted(data.utterances)
+    number = sum(len(data.utterances[key].words or ()) for key in keys)
+    with caplog.at_level("WARNING", logger="asrkit"):
+        # Those of the first utterance alone are known.
+        said = {key: replace(one, words=("xyzzy",)) for key, one in data.utterances.items() if key != keys[0]}
+        said[keys[0]] = data.utterances[keys[0]]
+        logging.getLogger("asrkit").propagate = True
+        open_phone_targets(replace(data, utterances=said), inputs, LexiconPhones(tree, lang))
+    known = len(data.utterances[keys[0]].words or ())
+    assert 0 < known < number
+    assert f"{len(keys) - 1} of {len(keys) - 1 + known} words of {data.path / 'text'}" in caplog.text
+    said[keys[0]] = replace(said[keys[0]], words=("plugh",))
+    with pytest.raises(DataError, match="no word of the transcripts is in the lexicon"):
+        open_phone_targets(replace(data, utterances=said), inputs, LexiconPhones(tree, lang))

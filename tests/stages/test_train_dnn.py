@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from asrkit.cli.main import main
 from asrkit.core.archives import ArchiveReader, ArchiveWriter
-from asrkit.core.errors import DataError
+from asrkit.core.errors import DataError, ModelError
 from asrkit.core.files import read_json, read_lines
 from asrkit.data.datadir import DataDir, Utterance
 from asrkit.nnet.acoustic import NnetHmm
@@ -309,3 +309,38 @@ def test_processes_that_torchrun_starts_train_one_network(world: Path, tmp_path:
     again = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert again.returncode == 0, again.stderr
     assert [json.loads(line)["skipped"] for line in again.stdout.splitlines()] == [True]
+
+
+def test_an_alignment_of_numbers_that_are_no_integers_is_refused(world: Path, tmp_path: Path) -> None:
+    shutil.copytree(world / "mono", tmp_path / "mono")
+    shutil.copytree(world / "data", tmp_path / "data")
+    with ArchiveWriter(tmp_path / "mono", "ali") as writer:
+        for key, value in ArchiveReader(world / "mono/ali.scp").items():
+            writer.write(key, np.array(value, dtype=np.float32))
+    for more in ((), ("--targets", "mono")):
+        result = train(tmp_path, "mlp", *MLP, *more)
+        assert result.exit_code == 1
+        assert "not an alignment of this model (float32 of shape" in result.stderr
+    assert "epoch" not in result.output
+
+
+def test_the_lang_of_the_alignment_is_looked_at_before_the_training(world: Path, tmp_path: Path) -> None:
+    shutil.copytree(world / "mono", tmp_path / "mono")
+    shutil.copytree(world / "data", tmp_path / "data")
+    shutil.rmtree(tmp_path / "mono" / "lang")
+    result = train(tmp_path, "mlp", *MLP)
+    assert result.exit_code == 1
+    assert "mono/lang: not a lang directory" in result.stderr
+    assert "epoch" not in result.output
+
+
+@pytest.mark.parametrize("name", ["input.scale", "log_priors"])
+def test_a_damaged_network_is_told_with_its_place(world: Path, tmp_path: Path, name: str) -> None:
+    from asrkit.core.container import load_model, save_model
+
+    shutil.copytree(world / "mlp", tmp_path / "mlp")
+    path = tmp_path / "mlp/model.safetensors"
+    arrays, meta = load_model(path, NnetHmm.kind)
+    save_model(path, NnetHmm.kind, {**arrays, name: arrays[name] * np.float32(np.nan)}, meta)
+    with pytest.raises(ModelError, match=r"mlp/model\.safetensors: the (normalisation|priors).* not finite"):
+        load_acoustic_model(tmp_path / "mlp")

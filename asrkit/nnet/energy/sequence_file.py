@@ -66,6 +66,9 @@ def load_sequence_model(path: Path) -> tuple[ConditionalModel, dict[str, Any]]:
             int(meta["num_visible"]), from_mapping(config, meta["config"]), Draws(0, "to be overwritten")
         )
         model.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in arrays.items()})
+        wrong = [name for name, value in model.state_dict().items() if not torch.isfinite(value).all()]
+        if wrong:
+            raise ModelError(f"{wrong[0]} is not finite")
     except (AsrkitError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"the model does not fit its description: {error}", where=path) from None
     return model, meta

@@ -37,6 +37,8 @@ class Whitening:
         dim, components = self.transform.shape
         if self.shift.shape != (dim,) or self.inverse.shape != (components, dim):
             raise DataError(f"a whitening of {dim} dimensions with a shift of {self.shift.shape}")
+        if not all(np.isfinite(value).all() for value in (self.shift, self.transform, self.inverse)):
+            raise DataError("a whitening that is not finite")
 
     @property
     def dim(self) -> int:

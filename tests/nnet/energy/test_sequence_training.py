@@ -203,6 +203,10 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         save_model(tmp_path / "b", "sequence-model", arrays, broken)
         with pytest.raises(ModelError, match="does not fit its description"):
             load_sequence_model(tmp_path / "b")
+    name = sorted(arrays)[0]
+    save_model(tmp_path / "b", "sequence-model", {**arrays, name: arrays[name] * np.nan}, meta)
+    with pytest.raises(ModelError, match=f"{name} is not finite"):
+        load_sequence_model(tmp_path / "b")
 
 
 # Both devices

@@ -10,7 +10,7 @@ from asrkit.core.errors import ConfigError, ModelError
 from asrkit.nnet.layers.activation import mean_square_of_largest
 from asrkit.nnet.layers.config import CnnConfig, MlpConfig
 from asrkit.nnet.layers.mlp import Mlp
-from asrkit.nnet.network import NetworkConfig, NetworkShape, load_arrays, to_arrays
+from asrkit.nnet.network import NetworkConfig, NetworkShape, check_finite, load_arrays, to_arrays
 
 FUNCTIONS = {
     "sigmoid": lambda x: 1.0 / (1.0 + np.exp(-x)),
@@ -137,6 +137,15 @@ def test_arrays_of_another_network_are_refused() -> None:
         load_arrays(NetworkShape(MlpConfig(3, 8, "sigmoid"), 10, 2, 4).build(), arrays, "here")
     with pytest.raises(ModelError, match="not the description of a network"):
         NetworkShape.from_description({"kind": "transformer"}, "here")
+
+
+def test_a_network_that_is_not_finite_is_refused() -> None:
+    arrays = {name: value.copy() for name, value in to_arrays(SHAPES[0].build()).items()}
+    check_finite(arrays, "here")
+    name = sorted(arrays)[-1]
+    arrays[name].reshape(-1)[0] = np.inf
+    with pytest.raises(ModelError, match=f"here: {name} is not finite"):
+        check_finite(arrays, "here")
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
