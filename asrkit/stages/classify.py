@@ -96,10 +96,8 @@ def classify(
         found, failures = _classify(classifier, data, config, options)
         check_failures(failures, len(data.utterances), options, data_path)
         if not found:
-            first = failures[0]
-            raise DataError(
-                f"no utterance can be classified; the first: {first.utterance_id}: {first.reason}", where=data_path
-            )
+            first = f"; the first: {failures[0].utterance_id}: {failures[0].reason}" if failures else ""
+            raise DataError(f"no utterance can be classified{first}", where=data_path)
         names = {key: classifier.labels[int(np.argmax(probabilities))] for key, probabilities in found.items()}
         write_lines(out / LABELS, (f"{key} {label}" for key, label in names.items()))
         write_lines(out / PROBABILITIES, (_line(key, names[key], classifier.labels, found[key]) for key in found))

@@ -188,6 +188,9 @@ def _write(written: _Written, out: Path, options: RunOptions, where: Path) -> tu
             stats[speaker] = stats.get(speaker, CmvnStats.zero(written.dim)) + CmvnStats.of(value)
             num_frames[key] = len(value)
         check_failures(failures, len(features), options, where)
+        if not num_frames:
+            first = f"; the first: {failures[0].utterance_id}: {failures[0].reason}" if failures else ""
+            raise DataError(f"no utterance has such inputs{first}", where=where)
     with ArchiveWriter(out, "cmvn") as writer:
         for speaker, one in sorted(stats.items()):
             writer.write(speaker, one.to_matrix())

@@ -115,3 +115,15 @@ def test_utterances_without_inputs_are_left_out_and_named(world: Path, tmp_path:
     written = DataDir.load(tmp_path / "out")
     assert list(written.utterances) == list(written.features()) == good
     assert str(tmp_path / "out") in (tmp_path / "out" / "feats.scp").read_text()
+
+
+def test_nothing_is_written_where_no_utterance_has_inputs(world: Path, tmp_path: Path) -> None:
+    shutil.copytree(world / "data", tmp_path / "data")
+    features = {key: np.array(value) for key, value in DataDir.load(world / "data").features().items()}
+    with ArchiveWriter(tmp_path / "data", "feats") as writer:
+        for key, value in features.items():
+            writer.write(key, value * np.float32(np.nan))
+    result = run(tmp_path / "data", world / "mono", tmp_path / "out", "--max-failed", "1")
+    assert result.exit_code == 1
+    assert "no utterance has such inputs; the first: " in result.stderr
+    assert not (tmp_path / "out" / "feats.scp").exists()
