@@ -84,6 +84,8 @@ class TransitionModel:
                 f"{self.log_probs.shape[0] - 1} transition probabilities, expected {len(self.tid_to_pdf) - 1}",
                 remedy="the model's topology, tree and transition probabilities do not belong together",
             )
+        if np.isnan(self.log_probs).any():
+            raise ModelError("a transition probability is not a number", remedy="train the model again")
 
     @cached_property
     def _rows(self) -> list[tuple[int, int, int, int, int]]:

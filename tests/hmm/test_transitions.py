@@ -180,6 +180,13 @@ def test_probabilities_of_another_model_are_refused() -> None:
         TransitionModel(TOPOLOGY, model().triples, np.zeros(7, dtype=np.float32))
 
 
+def test_probabilities_that_are_no_numbers_are_refused() -> None:
+    log_probs = model().log_probs.copy()
+    log_probs[-1] = np.nan
+    with pytest.raises(ModelError, match="is not a number"):
+        TransitionModel(TOPOLOGY, model().triples, log_probs)
+
+
 def visit(transitions: TransitionModel, phone: int, way: list[int], loops: list[int]) -> list[int]:
     """Transition ids of one phone: HMM states ``way`` (the final one last), each with its self-loops behind."""
     pdfs = monophone_tree(TOPOLOGY)
