@@ -169,7 +169,7 @@ class Aligner:
         try:
             return self._align(utterance)
         except AsrkitError as error:
-            return Failure(key, str(error))
+            return Failure.of(key, error)
 
     def _align(self, utterance: Utterance) -> AlignedUtterance | Failure:
         words = utterance.words or ()

@@ -153,7 +153,7 @@ def _probabilities(
             posteriors = classifier.log_posteriors(value[start : start + size]).astype(np.float64)
             total += posteriors.sum(axis=0) if average == "log" else np.exp(posteriors).sum(axis=0)
     except AsrkitError as error:
-        return Failure(key, str(error))
+        return Failure.of(key, error)
     if not len(value):
         return Failure(key, "no frames")
     if not np.isfinite(total).all():

@@ -334,7 +334,7 @@ class _Results:
     def add(self, one: Decoded) -> None:
         """Take what became of one utterance."""
         if one.error is not None:
-            self.failures.append(Failure(one.utterance_id, str(one.error)))
+            self.failures.append(Failure.of(one.utterance_id, one.error))
             return
         main, reading = one.results[0], one.reading
         if not main.reached_final:

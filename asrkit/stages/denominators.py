@@ -284,11 +284,11 @@ def _write_lattices(
     with LatticeWriter(out, "lat") as writer:
         for one in options.progress(found, total=total, label="lattices"):
             key = one.utterance_id
-            raw = None if one.error is not None else one.results[0].lattice
-            if raw is None:
-                failures.append(Failure(key, str(one.error)))
+            if one.error is not None:
+                failures.append(Failure.of(key, one.error))
                 continue
-            if not one.results[0].reached_final:
+            raw = one.results[0].lattice
+            if raw is None or not one.results[0].reached_final:
                 failures.append(Failure(key, "the search reached no final state; widen denominators.beam"))
                 continue
             # With all alignments of each word sequence in the denominator, and one in the numerator, training would

@@ -109,7 +109,7 @@ class Extractor:
                 raise self._too_short(len(samples), source)
             _check_finite(features, source)
         except AsrkitError as error:
-            return _Extracted(source, failure=Failure(source.utterance.utterance_id, str(error)))
+            return _Extracted(source, failure=Failure.of(source.utterance.utterance_id, error))
         return _Extracted(source, features, CmvnStats.of(features))
 
     def blocks(self, source: Recorded) -> Iterator[NDArray[np.float32]]:
@@ -293,5 +293,5 @@ def _write(writer: ArchiveWriter, extractor: Extractor, result: _Extracted) -> _
     try:
         writer.write_rows(key, extractor.front_end.dim, counted())
     except AsrkitError as error:
-        return dataclasses.replace(result, failure=Failure(key, str(error)))
+        return dataclasses.replace(result, failure=Failure.of(key, error))
     return dataclasses.replace(result, stats=total)

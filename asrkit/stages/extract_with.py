@@ -146,7 +146,7 @@ class _Work:
             value = FeaturePipeline(self.network.pipeline).apply(frames)
             return self.network.features(value, self.choice.layer, self.choice.pooled)
         except AsrkitError as error:
-            return Failure(source.utterance.utterance_id, str(error))
+            return Failure.of(source.utterance.utterance_id, error)
 
     def _frames(self, blocks: Iterable[NDArray[np.float32]], source: Recorded) -> NDArray[np.float32]:
         found: list[NDArray[np.float32]] = []

@@ -70,7 +70,7 @@ def make_lexicon(
             try:
                 said = said or _guess(word, model, config.nbest, dictionary)
             except DataError as error:
-                failures.append(Failure(word, str(error)))
+                failures.append(Failure.of(word, error))
             lines += [f"{word} {' '.join(phones)}" for phones in said]
         check_failures(failures, len(wanted), options, words)
         write_lines(out, lines)

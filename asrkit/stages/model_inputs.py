@@ -151,7 +151,7 @@ class _Written:
             if self.layers is not None and len(value):
                 value = self.layers(value)
         except AsrkitError as error:
-            return Failure(key, str(error))
+            return Failure.of(key, error)
         if not len(value):
             return Failure(key, "no frames")
         return value if np.isfinite(value).all() else Failure(key, NOT_FINITE)

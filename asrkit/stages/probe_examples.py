@@ -142,7 +142,7 @@ def read_set(
                 raise DataError(f"no features in {folder} (see the report of `asrkit extract`)")
             vectors[key] = _vectors(features[key], targets[key], rows_a_sec, config)
         except AsrkitError as error:
-            failures.append(Failure(key, str(error)))
+            failures.append(Failure.of(key, error))
             continue
         if not np.isfinite(vectors[key]).all():
             del vectors[key]

@@ -56,6 +56,11 @@ class Failure:
     utterance_id: str
     reason: str
 
+    @classmethod
+    def of(cls, utterance_id: str, error: Exception) -> Failure:
+        """Return an error as a failure, without the utterance's name where that is the error's place."""
+        return cls(utterance_id, str(error).removeprefix(f"{utterance_id}: "))
+
 
 @dataclass(frozen=True)
 class StageReport:

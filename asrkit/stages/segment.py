@@ -121,7 +121,7 @@ def _find(
         try:
             secs[key] = audio_info(path).duration_secs
         except AsrkitError as error:
-            failures.append(Failure(key, str(error)))
+            failures.append(Failure.of(key, error))
     found: list[FoundSpeech] = []
     work = [(key, audio[key]) for key in secs]
     finder = _SpeechFinder(config, model)

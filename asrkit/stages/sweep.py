@@ -207,7 +207,7 @@ def sweep(plan_path: Path, out: Path, defined: Mapping[str, str], options: RunOp
             try:
                 rows.append({**values, **outcome()})
             except (ConfigError, FormatError) as error:
-                failures.append(Failure(_name(values), str(error)))
+                failures.append(Failure.of(_name(values), error))
             write_json(out / "results.json", rows)
             write_lines(out / "results.txt", _table(plan, rows))
     remedy = f"look at what the commands said{'' if options.num_jobs == 1 else f' in {out}/log'}, or raise --max-failed"

@@ -143,7 +143,7 @@ def pronounce_words(
         except DataError as error:
             if not skip_unknown:
                 raise
-            failures.append(Failure(word, str(error)))
+            failures.append(Failure.of(word, error))
     return entries, failures
 
 

@@ -219,7 +219,7 @@ def test_utterances_that_one_system_does_not_hear_are_named(world: TwoEars, tmp_
     assert result.exit_code == 0, result.output
     failures = json.loads(result.stdout)["failures"]
     assert failures["ann-1"].startswith(f"no features in {world.root / 'few_data'} (")
-    assert "bob-1: the systems have" in failures["bob-1"]
+    assert failures["bob-1"].startswith("the systems have")
     assert read_text(tmp_path / "out/hyp.txt").keys() == {"ann-2"}
 
 

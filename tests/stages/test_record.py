@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from asrkit.core.errors import ConfigError, TooManyFailedError
+from asrkit.core.errors import ConfigError, DataError, TooManyFailedError
 from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_failures, run_stage
 
 
@@ -132,3 +132,8 @@ def test_a_place_that_cannot_be_written_is_refused_before_any_work(tmp_path: Pat
             run_stage("stage", path, [], None, [path / made], RunOptions(), never)
         assert caught.value.where in (str(tmp_path / "file"), str(tmp_path / "out" / "made"))
     assert not (tmp_path / "out" / "stage.json").exists()
+
+
+def test_a_failure_does_not_name_its_utterance_twice() -> None:
+    assert Failure.of("u1", DataError("no frames", where="u1")) == Failure("u1", "no frames")
+    assert Failure.of("u1", DataError("no frames", where="feats.scp")) == Failure("u1", "feats.scp: no frames")
