@@ -138,7 +138,8 @@ if runs 10 "networks"; then
   asrkit align "$data/$train" "$exp/sat" "$exp/sat_ali" --num-jobs "$num_jobs"
   asrkit write-inputs "$data/$train" "$exp/sat" "$data/${train}_sat" --transforms "$exp/sat_ali" --num-jobs "$num_jobs"
   asrkit pretrain dbn "$data/${train}_sat" "$exp/dbn" --config "$recipe/conf/dbn.toml" --seed "$seed"
-  asrkit train-dnn mlp "$data/${train}_sat" "$exp/sat_ali" "$exp/dbn_dnn" --init "$exp/dbn" --seed "$seed"
+  asrkit train-dnn mlp "$data/${train}_sat" "$exp/sat_ali" "$exp/dbn_dnn" --init "$exp/dbn" --seed "$seed" \
+    --set heldout_by=utterance --set heldout_share=0.05
   asrkit train-dnn mlp "$data/${train}_sat" "$exp/sat_ali" "$exp/dnn" --config "$recipe/conf/dnn.toml" --seed "$seed"
   for model in dbn_dnn dnn; do evaluate_network "$model"; done
 fi
