@@ -43,7 +43,7 @@ def check_share(heldout_share: float) -> None:
 
 
 def _lfmmi_training() -> SequenceConfig:
-    return SequenceConfig(OptimiserConfig(learning_rate=5e-4), NewbobConfig(max_epochs=4))
+    return SequenceConfig(OptimiserConfig(learning_rate=1e-4), NewbobConfig(max_epochs=4), ce_weight=0.05)
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class LfmmiStageConfig:
     ----------
     criterion : LfmmiConfig
     training : SequenceConfig
-        Steps are longer than over lattices: what competes was never pruned to what the network believes.
+        Cross-entropy has a share: what competes was never pruned to what the network believes, and moves it far.
     alignment : AlignConfig
         Beams and scale of the alignment that the seed makes first.
     heldout_share : float

@@ -15,9 +15,10 @@ need_corpus http://www-etud.iro.umontreal.ca/~boulanni/icml2012
 
 # The chorales move in quarters, the other sets in eighths.
 train() {
-  local steps=2
+  local conf=$1 steps=2
+  case $1/$2 in rnn-nade/JSB_Chorales | rnn-nade/Piano_midi) conf=rnn-nade-few ;; esac
   [ "$2" = JSB_Chorales ] && steps=1
-  asrkit train-music "$1" "$corpus/$2.mat" "$work/exp/$2/$1" --config "$recipe/conf/$1.toml" --seed "$seed" \
+  asrkit train-music "$1" "$corpus/$2.mat" "$work/exp/$2/$1" --config "$recipe/conf/$conf.toml" --seed "$seed" \
     --set midi.steps_per_beat="$steps"
 }
 
