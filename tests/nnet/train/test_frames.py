@@ -17,6 +17,7 @@ from asrkit.nnet.train.config import FramesConfig
 from asrkit.nnet.train.frames import Chunk, Frames
 
 DIM, LEFT, RIGHT = 3, 2, 1
+NORMALISATION = InputNormalisation(np.array([-5, -4, -6], np.float32), np.array([0.3, 0.4, 0.2], np.float32))
 
 
 def corpus(lengths: list[int], seed: int = 0) -> dict[str, np.ndarray]:
@@ -34,7 +35,7 @@ def frames_of(features: dict[str, np.ndarray], batch_size: int = 7, buffer_frame
     return Frames(
         features,
         list(features),
-        InputNormalisation.of(features.values()),
+        NORMALISATION,
         LEFT,
         RIGHT,
         targets_of(features),
@@ -43,8 +44,7 @@ def frames_of(features: dict[str, np.ndarray], batch_size: int = 7, buffer_frame
 
 
 def expected_rows(features: dict[str, np.ndarray]) -> np.ndarray:
-    normalisation = InputNormalisation.of(features.values())
-    return np.concatenate([splice(normalisation.apply(value), LEFT, RIGHT) for value in features.values()])
+    return np.concatenate([splice(NORMALISATION.apply(value), LEFT, RIGHT) for value in features.values()])
 
 
 def drawn(chunks: list[Chunk], batch_size: int = 7) -> tuple[np.ndarray, np.ndarray]:
