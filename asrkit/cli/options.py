@@ -147,7 +147,7 @@ def print_report(report: StageReport, as_json: bool) -> None:
     failed = f", {len(report.failures)} failed" if report.failures else ""
     click.echo(f"{report.stage}: {report.out}: {state}{failed}{': ' if parts else ''}{', '.join(parts)}")
     for failure in report.failures:
-        click.echo(f"  failed: {failure.utterance_id}: {failure.reason}")
+        click.echo(f"  failed: {failure}")
 
 
 def _short(value: Any) -> str:

@@ -23,7 +23,16 @@ from asrkit.features.pipeline import ModelInputs
 from asrkit.stages.acoustic import data_files
 from asrkit.stages.label_targets import SOURCES, label_file, read_labels
 from asrkit.stages.loglikes import BLOCK_FRAMES
-from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_apart, check_failures, run_stage
+from asrkit.stages.record import (
+    Failure,
+    RunOptions,
+    StageReport,
+    StageResult,
+    check_apart,
+    check_failures,
+    first_of,
+    run_stage,
+)
 
 if TYPE_CHECKING:
     from asrkit.nnet.label_classifier import LabelClassifier
@@ -96,8 +105,7 @@ def classify(
         found, failures = _classify(classifier, data, config, options)
         check_failures(failures, len(data.utterances), options, data_path)
         if not found:
-            first = f"; the first: {failures[0].utterance_id}: {failures[0].reason}" if failures else ""
-            raise DataError(f"no utterance can be classified{first}", where=data_path)
+            raise DataError(f"no utterance can be classified{first_of(failures)}", where=data_path)
         names = {key: classifier.labels[int(np.argmax(probabilities))] for key, probabilities in found.items()}
         write_lines(out / LABELS, (f"{key} {label}" for key, label in names.items()))
         write_lines(out / PROBABILITIES, (_line(key, names[key], classifier.labels, found[key]) for key in found))

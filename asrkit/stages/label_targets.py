@@ -15,9 +15,9 @@ from asrkit.core.errors import DataError
 from asrkit.core.streams import random_stream
 from asrkit.data.datadir import DataDir
 from asrkit.stages.dnn_config import HeldoutBy
-from asrkit.stages.frame_targets import hold_out
+from asrkit.stages.held_out import hold_out
 from asrkit.stages.network_features import part_usable, why_unusable
-from asrkit.stages.record import Failure
+from asrkit.stages.record import Failure, first_of
 
 log = logging.getLogger("asrkit")
 
@@ -132,9 +132,9 @@ def open_labels(data: DataDir, features: Mapping[str, NDArray[np.float32]], sour
     num_frames, failures = part_usable(sorted(data.utterances), features, lambda key: _reason(key, found, features))
     labels = tuple(sorted({found[key] for key in num_frames}))
     if len(labels) < 2:
-        first = f"; the first: {failures[0].utterance_id}: {failures[0].reason}" if failures else ""
         raise DataError(
-            f"{len(num_frames)} utterances with {len(labels)} different labels, expected two labels or more{first}",
+            f"{len(num_frames)} utterances with {len(labels)} different labels, expected two labels or more"
+            f"{first_of(failures)}",
             where=label_file(source, data.path),
         )
     place = {label: number for number, label in enumerate(labels)}
@@ -151,7 +151,7 @@ def hold_out_labelled(
 ) -> tuple[list[str], list[str]]:
     """Part utterances into those to train on and those to hold out, so that all classes are trained on.
 
-    By speaker as :func:`~asrkit.stages.frame_targets.hold_out` does; where that would leave a class without training
+    By speaker as :func:`~asrkit.stages.held_out.hold_out` does; where that would leave a class without training
     utterances (as it must where speakers are the classes), or by utterance, the share is drawn within each class.
 
     Raises

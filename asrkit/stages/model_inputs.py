@@ -24,7 +24,7 @@ from asrkit.gmm.model import GmmHmm
 from asrkit.gmm.training import NOT_FINITE
 from asrkit.stages.acoustic import AcousticModel, copy_file, data_files, load_acoustic_model, model_files
 from asrkit.stages.adaptation import TRANSFORM_FILES
-from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_failures, run_stage
+from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_failures, first_of, run_stage
 
 if TYPE_CHECKING:
     from asrkit.nnet.acoustic import NnetHmm
@@ -189,8 +189,7 @@ def _write(written: _Written, out: Path, options: RunOptions, where: Path) -> tu
             num_frames[key] = len(value)
         check_failures(failures, len(features), options, where)
         if not num_frames:
-            first = f"; the first: {failures[0].utterance_id}: {failures[0].reason}" if failures else ""
-            raise DataError(f"no utterance has such inputs{first}", where=where)
+            raise DataError(f"no utterance has such inputs{first_of(failures)}", where=where)
     with ArchiveWriter(out, "cmvn") as writer:
         for speaker, one in sorted(stats.items()):
             writer.write(speaker, one.to_matrix())

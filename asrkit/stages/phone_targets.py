@@ -21,7 +21,7 @@ from asrkit.nnet.sequence.ctc import frames_needed
 from asrkit.stages.acoustic import LANG_FILES, load_acoustic_model, model_files
 from asrkit.stages.frame_targets import check_transition_ids
 from asrkit.stages.network_features import why_unusable
-from asrkit.stages.record import Failure
+from asrkit.stages.record import Failure, first_of
 from asrkit.stages.unknown_words import check_known
 
 Labels = NDArray[np.int32]
@@ -174,8 +174,7 @@ def open_phone_targets(
         else:
             found[key], num_frames[key] = np.array(labels, dtype=np.int32), len(features[key])
     if not found:
-        first = f"; the first: {failures[0].utterance_id}: {failures[0].reason}" if failures else ""
-        raise DataError(f"no utterance has features and phones{first}", where=data.path)
+        raise DataError(f"no utterance has features and phones{first_of(failures)}", where=data.path)
     if isinstance(phones, LexiconPhones):
         phones.check_unknown(data.path / "text")
     return PhoneTargets(found, num_frames, tuple(failures))

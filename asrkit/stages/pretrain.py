@@ -26,7 +26,7 @@ from asrkit.nnet.train.checkpoint import CheckpointStore
 from asrkit.nnet.train.frames import Frames
 from asrkit.stages.acoustic import data_files
 from asrkit.stages.checkpoint import training_key
-from asrkit.stages.frame_targets import hold_out
+from asrkit.stages.held_out import hold_out
 from asrkit.stages.history_lines import history_lines
 from asrkit.stages.network_features import open_features, usable_utterances
 from asrkit.stages.pretrain_config import PretrainDbnConfig, PretrainRbmConfig, PretrainSdaConfig

@@ -20,7 +20,16 @@ from asrkit.stages.acoustic import data_files
 from asrkit.stages.label_targets import SPEAKER, label_file
 from asrkit.stages.probe_config import ProbeConfig
 from asrkit.stages.probe_examples import PHONES, FeatureSet, Target, parse_sets, read_set, read_targets
-from asrkit.stages.record import Failure, RunOptions, StageReport, StageResult, check_apart, check_failures, run_stage
+from asrkit.stages.record import (
+    Failure,
+    RunOptions,
+    StageReport,
+    StageResult,
+    check_apart,
+    check_failures,
+    first_of,
+    run_stage,
+)
 
 log = logging.getLogger("asrkit")
 
@@ -77,10 +86,7 @@ def probe(source: str, out: Path, sets: Sequence[str], config: ProbeConfig, opti
             failures |= {one.utterance_id: one for one in without}
         check_failures(failures.values(), len(targets), options, first)
         if targets and len(failures) == len(targets):
-            first_failed = next(iter(failures.values()))
-            raise DataError(
-                f"no utterance can be used; the first: {first_failed.utterance_id}: {first_failed.reason}", where=first
-            )
+            raise DataError(f"no utterance can be used{first_of(tuple(failures.values()))}", where=first)
         kept = {key: target for key, target in targets.items() if key not in failures}
         examples = _Examples.of(source, data, kept, config)
         table = _accuracies(examples, found, judged, config, options)

@@ -7,7 +7,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,9 @@ class Failure:
     def of(cls, utterance_id: str, error: Exception) -> Failure:
         """Return an error as a failure, without the utterance's name where that is the error's place."""
         return cls(utterance_id, str(error).removeprefix(f"{utterance_id}: "))
+
+    def __str__(self) -> str:
+        return f"{self.utterance_id}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -200,14 +203,18 @@ def check_failures(
     failures = list(failures)
     if failures and len(failures) > options.max_failed * total:
         for failure in failures:
-            log.warning("%s: %s", failure.utterance_id, failure.reason)
-        first = failures[0]
+            log.warning("%s", failure)
         raise TooManyFailedError(
-            f"{len(failures)} of {total} {what} failed, --max-failed allows {options.max_failed:g} of them; "
-            f"the first: {first.utterance_id}: {first.reason}",
+            f"{len(failures)} of {total} {what} failed, --max-failed allows {options.max_failed:g} of them"
+            f"{first_of(failures)}",
             where=where,
             remedy=remedy,
         )
+
+
+def first_of(failures: Sequence[Failure]) -> str:
+    """Return the end of a message that nothing could be used: the first failure, or nothing where there is none."""
+    return f"; the first: {failures[0]}" if failures else ""
 
 
 def check_apart(out: Path, *read: Path) -> None:

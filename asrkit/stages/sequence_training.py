@@ -23,8 +23,8 @@ from asrkit.nnet.train.checkpoint import CheckpointStore
 from asrkit.recognizer.acoustics import check_aligns
 from asrkit.stages.acoustic import AcousticModel, load_acoustic_model, model_files, save_model_folder
 from asrkit.stages.checkpoint import training_key
-from asrkit.stages.frame_targets import HELDOUT_FILE, hold_out_again
 from asrkit.stages.gmm_training import Corpus
+from asrkit.stages.held_out import HELDOUT_FILE, hold_out_again
 from asrkit.stages.network_features import open_features
 from asrkit.stages.record import Failure, RunOptions, StageResult, check_failures
 

@@ -28,7 +28,7 @@ from asrkit.nnet.train.utterances import LabelledUtterances
 from asrkit.stages.acoustic import data_files, model_files, save_model_folder
 from asrkit.stages.checkpoint import training_key
 from asrkit.stages.dnn_config import NetworkStageConfig, RecurrentStageConfig
-from asrkit.stages.frame_targets import hold_out
+from asrkit.stages.held_out import hold_out
 from asrkit.stages.network_features import CACHE_BYTES
 from asrkit.stages.network_training import Checkpoints, TrainedNetwork, run_together
 from asrkit.stages.phone_targets import PhoneSource, PhoneTargets, open_phone_targets

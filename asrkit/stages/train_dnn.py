@@ -16,7 +16,8 @@ from asrkit.nnet.train.parallel import join_group
 from asrkit.stages.acoustic import LANG_FILES, data_files, load_acoustic_model, model_files, save_model_folder
 from asrkit.stages.checkpoint import training_key
 from asrkit.stages.dnn_config import DnnConfig, NetworkStageConfig
-from asrkit.stages.frame_targets import HELDOUT_FILE, AlignedData, hold_out, open_targets
+from asrkit.stages.frame_targets import AlignedData, open_targets
+from asrkit.stages.held_out import HELDOUT_FILE, hold_out
 from asrkit.stages.network_features import open_features
 from asrkit.stages.network_training import (
     Checkpoints,

@@ -23,7 +23,7 @@ from asrkit.nnet.normalisation import InputNormalisation
 from asrkit.nnet.train.checkpoint import CheckpointStore
 from asrkit.stages.acoustic import data_files
 from asrkit.stages.checkpoint import training_key
-from asrkit.stages.frame_targets import hold_out
+from asrkit.stages.held_out import hold_out
 from asrkit.stages.network_features import CACHE_BYTES, usable_utterances
 from asrkit.stages.record import RunOptions, StageReport, StageResult, check_apart, run_stage
 from asrkit.stages.sequence_models import StageConfig, fit_model, score_model

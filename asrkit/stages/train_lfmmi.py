@@ -9,8 +9,8 @@ from pathlib import Path
 from asrkit.graph.training import TrainingGraphCompiler
 from asrkit.nnet.sequence.lfmmi import LfmmiCriterion
 from asrkit.stages.acoustic import AcousticModel, model_files
-from asrkit.stages.frame_targets import HELDOUT_FILE
 from asrkit.stages.gmm_training import Corpus, open_corpus, training_inputs
+from asrkit.stages.held_out import HELDOUT_FILE
 from asrkit.stages.record import (
     Failure,
     RunOptions,

@@ -15,8 +15,10 @@ from asrkit.music.accuracy import BoundedCounts, NoteCounts, count_notes
 from asrkit.music.music_set import MusicSet, Pieces, music_files, read_music
 from asrkit.music.piano_roll import LOWEST_PITCH, NUM_KEYS
 from asrkit.nnet.device import torch_threads
+from asrkit.nnet.draws import Draws
 from asrkit.nnet.energy.recurrence import ConditionalModel
 from asrkit.nnet.energy.sequence_file import save_sequence_model
+from asrkit.nnet.energy.sequence_scores import score_sequences
 from asrkit.nnet.train.checkpoint import CheckpointStore
 from asrkit.stages.checkpoint import training_key
 from asrkit.stages.record import RunOptions, StageReport, StageResult, check_apart, run_stage
@@ -104,7 +106,9 @@ def _score(
     def choose(v: Any, probabilities: Any) -> None:
         bounded.add(v.astype(np.uint8), probabilities)
 
-    score_model(model, held_out, config, options, choose)
+    draws = Draws(options.seed, "sequence score", device=model.weights.device)
+    training = config.training
+    score_sequences(model, held_out, training.watch, draws, training.watched_steps, choose, options.progress)
     bound = bounded.best
     drawn, likely = [NoteCounts()], [NoteCounts()]
 

@@ -10,8 +10,8 @@ from asrkit.lattice.discriminative import Reference
 from asrkit.nnet.sequence.lattice_criterion import LatticeCriterion
 from asrkit.stages.acoustic import model_files
 from asrkit.stages.denominators import Denominators, make_denominators
-from asrkit.stages.frame_targets import HELDOUT_FILE
 from asrkit.stages.gmm_training import Corpus, open_corpus, training_inputs
+from asrkit.stages.held_out import HELDOUT_FILE
 from asrkit.stages.record import RunOptions, StageReport, StageResult, check_apart, run_stage
 from asrkit.stages.sequence_config import SequenceStageConfig
 from asrkit.stages.sequence_training import SequenceRun, open_network

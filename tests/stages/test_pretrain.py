@@ -24,7 +24,7 @@ from asrkit.features.frontend import save_front_end
 from asrkit.nnet.draws import Draws
 from asrkit.nnet.energy.dbn import Dbn
 from asrkit.nnet.stack import Stack, load_stack
-from asrkit.stages.frame_targets import hold_out
+from asrkit.stages.held_out import hold_out
 from asrkit.stages.pretrain import pretrain_stack
 from asrkit.stages.pretrain_config import PretrainDbnConfig, PretrainRbmConfig, PretrainSdaConfig
 from asrkit.stages.record import RunOptions

@@ -17,13 +17,13 @@ from asrkit.cli.main import main
 from asrkit.core.archives import ArchiveReader, ArchiveWriter
 from asrkit.core.errors import DataError, ModelError
 from asrkit.core.files import read_json, read_lines
-from asrkit.data.datadir import DataDir, Utterance
+from asrkit.data.datadir import DataDir
 from asrkit.nnet.acoustic import NnetHmm
 from asrkit.nnet.network import to_arrays
 from asrkit.nnet.normalisation import InputNormalisation
 from asrkit.nnet.stack import Stack, StackLayer
 from asrkit.stages.acoustic import load_acoustic_model
-from asrkit.stages.frame_targets import hold_out, open_targets
+from asrkit.stages.frame_targets import open_targets
 from tests.stages.test_train_mono import make_world, read_features
 from tests.stages.test_train_mono import run as train_mono
 
@@ -135,22 +135,6 @@ def test_targets_may_be_the_states_of_monophones(world: Path, tmp_path: Path) ->
     for key in tied.num_frames:
         np.testing.assert_array_equal(tied.targets[key], mono.targets[key])
     assert mono.counts().sum() == sum(mono.num_frames.values())
-
-
-def test_held_out_are_whole_speakers() -> None:
-    utterances = {f"u{i}": Utterance(f"u{i}", f"u{i}", f"s{i % 5}") for i in range(50)}
-    data = DataDir(Path("data"), utterances, {})
-    training, heldout = hold_out(data, list(utterances), 0.15, seed=1)
-    assert sorted([*training, *heldout]) == sorted(utterances)
-    speakers = {utterances[key].speaker for key in heldout}
-    assert len(speakers) == 1
-    assert not speakers & {utterances[key].speaker for key in training}
-    assert len({tuple(hold_out(data, list(utterances), 0.15, seed)[1]) for seed in range(8)}) > 1
-    alone = DataDir(Path("data"), {key: Utterance(key, key, "s") for key in utterances}, {})
-    training, heldout = hold_out(alone, list(utterances), 0.1, seed=1)
-    assert (len(training), len(heldout)) == (45, 5)
-    with pytest.raises(DataError, match="one is held out"):
-        hold_out(alone, ["u1"], 0.1, seed=1)
 
 
 def stack_of(world: Path, units: int = 24, dim: int = 4) -> Stack:
