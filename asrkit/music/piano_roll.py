@@ -89,3 +89,20 @@ def roll_of_notes(
             )
         matrix[start:end, pitch - lowest_pitch] = 1
     return matrix
+
+
+def transpose(notes: NDArray[np.uint8], stream: np.random.Generator, most: int) -> NDArray[np.uint8]:
+    """Return a piano roll in another key: all notes higher or lower by the same number of semitones.
+
+    Parameters
+    ----------
+    notes : (T, K) uint8
+    most : int
+        Semitones up or down, all equally likely but for those by which a note would leave the keys.
+    """
+    keys = np.flatnonzero(notes.any(axis=0))
+    if not len(keys):
+        return notes
+    shift = int(stream.integers(max(-most, -keys[0]), min(most, notes.shape[1] - 1 - keys[-1]) + 1))
+    # Nothing sounds at the end that comes round.
+    return np.roll(notes, shift, axis=1)

@@ -29,6 +29,8 @@ class TrainMusicConfig:
         Piano rolls, or the features of a data directory.
     pipeline : PipelineConfig
         What is done to features before they are normalised to zero mean and unit variance.
+    transpose : int
+        Of rolls: semitones by which a training piece is shifted up or down at most, drawn anew in each epoch; 0: none.
     midi : MidiConfig
         How MIDI files are read; of ``.mat`` files the steps that the samples' MIDI files are to have.
     training : SequenceTrainingConfig
@@ -44,6 +46,7 @@ class TrainMusicConfig:
 
     data: Literal["rolls", "feats"] = "rolls"
     pipeline: PipelineConfig = field(default_factory=lambda: PipelineConfig(delta_order=0))
+    transpose: int = 0
     midi: MidiConfig = field(default_factory=MidiConfig)
     training: SequenceTrainingConfig = field(default_factory=SequenceTrainingConfig)
     prediction: PredictionConfig = field(default_factory=PredictionConfig)
@@ -57,6 +60,10 @@ class TrainMusicConfig:
             raise ConfigError(f"heldout_share is {self.heldout_share:g}, expected 0 to below 1")
         if getattr(self, "pretraining_epochs", 0) < 0:
             raise ConfigError("pretraining_epochs is below 0, expected 0 or more")
+        if not 0 <= self.transpose <= MAX_TRANSPOSITION:
+            raise ConfigError(f"transpose is {self.transpose}, expected 0 to {MAX_TRANSPOSITION} semitones")
+        if self.data == "feats" and self.transpose:
+            raise ConfigError("features cannot be transposed", remedy="leave transpose out")
         if self.data == "feats" and not self.heldout_share:
             raise ConfigError("heldout_share is 0, expected some utterances that are not trained on")
 
@@ -151,3 +158,6 @@ class SampleMusicConfig:
 
 MAX_SAMPLES = 1000
 MAX_SAMPLE_STEPS = 100_000
+
+MAX_TRANSPOSITION = 12
+"""An octave."""

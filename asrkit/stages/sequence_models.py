@@ -10,7 +10,7 @@ from asrkit.nnet.energy.recurrence import ConditionalModel
 from asrkit.nnet.energy.sequence_batches import Sequences
 from asrkit.nnet.energy.sequence_file import new_model
 from asrkit.nnet.energy.sequence_scores import Listener, score_sequences
-from asrkit.nnet.energy.sequence_training import SequenceTrainer, begin_with_means, pretrain_rbm
+from asrkit.nnet.energy.sequence_training import SequenceTrainer, Variation, begin_with_means, pretrain_rbm
 from asrkit.nnet.train.checkpoint import CheckpointStore
 from asrkit.stages.music_config import TrainRnnNadeConfig, TrainRnnRbmConfig, TrainRtrbmConfig
 from asrkit.stages.record import RunOptions
@@ -27,6 +27,7 @@ def fit_model(
     options: RunOptions,
     store: CheckpointStore,
     pretraining: Sequences | None = None,
+    vary: Variation | None = None,
 ) -> tuple[ConditionalModel, list[dict[str, Any]]]:
     """Return a trained model, and a row an epoch.
 
@@ -39,6 +40,8 @@ def fit_model(
         By which training ends.
     pretraining : Sequences, optional
         Those of ``training`` that a model of RBMs begins with; all.
+    vary : callable, optional
+        See :meth:`~asrkit.nnet.energy.sequence_training.SequenceTrainer.train`.
     """
     device = pick_device(config.training.device)
     model = new_model(kind, num_visible, config.model, Draws(options.seed, "sequence model")).to(device)
@@ -50,7 +53,7 @@ def fit_model(
             begins = training if pretraining is None else pretraining
             epochs, cd = config.pretraining_epochs, config.pretraining
             pretrain_rbm(model, begins, epochs, cd, options.seed, options.progress)
-    trainer.train(training, held_out, options.progress)
+    trainer.train(training, held_out, options.progress, vary)
     return model, trainer.history
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from asrkit.core.files import write_json
 from asrkit.core.streams import random_stream
 from asrkit.music.accuracy import BoundedCounts, NoteCounts, count_notes
 from asrkit.music.music_set import MusicSet, Pieces, music_files, read_music
-from asrkit.music.piano_roll import LOWEST_PITCH, NUM_KEYS
+from asrkit.music.piano_roll import LOWEST_PITCH, NUM_KEYS, transpose
 from asrkit.nnet.device import torch_threads
 from asrkit.nnet.draws import Draws
 from asrkit.nnet.energy.recurrence import ConditionalModel
@@ -64,7 +65,8 @@ def train_music(kind: str, data: Path, out: Path, config: StageConfig, options: 
             config.training.checkpoint_secs,
         )
         with torch_threads(config.training.threads):
-            model, history = fit_model(kind, NUM_KEYS, training, held_out, config, options, store)
+            vary = partial(transpose, most=config.transpose) if config.transpose else None
+            model, history = fit_model(kind, NUM_KEYS, training, held_out, config, options, store, vary=vary)
             figures = _score(model, held_out, pieces.scored, config, options)
         figures = {"scored_on": pieces.scored_split, "stopped_on": stopped_on, **figures, "epochs": len(history)}
         meta = {

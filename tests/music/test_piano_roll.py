@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from asrkit.core.errors import DataError
 from asrkit.music.accuracy import BOUNDS, BoundedCounts, NoteCounts, count_notes
-from asrkit.music.piano_roll import PianoRoll, roll_of_notes
+from asrkit.music.piano_roll import PianoRoll, roll_of_notes, transpose
 
 rolls = arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 6)), elements=st.integers(0, 1))
 
@@ -77,3 +77,23 @@ def test_a_bound_is_chosen_from_all_that_was_counted() -> None:
     # Right once in three: no better than a third, and a quarter is the bound of that.
     counts.add(np.repeat(np.eye(3, dtype=np.uint8), 50, axis=0), np.full((150, 3), 1 / 3))
     assert counts.best == 0.25
+
+
+@given(rolls, st.integers(0, 4), st.integers(0, 10**6))
+def test_another_key_has_the_same_intervals(notes: np.ndarray, most: int, seed: int) -> None:
+    other = transpose(notes, np.random.default_rng(seed), most)
+    assert other.shape == notes.shape
+    assert other.dtype == np.uint8
+    before, after = PianoRoll(notes, 40).held(), PianoRoll(other, 40).held()
+    shifts = {(a[0] - b[0], a[1] - b[1], a[2] - b[2]) for a, b in zip(after, before, strict=True)}
+    assert len(shifts) <= 1
+    for first, last, semitones in shifts:
+        assert (first, last) == (0, 0)
+        assert abs(semitones) <= most
+
+
+def test_every_key_that_keeps_all_notes_is_drawn() -> None:
+    notes = roll_of_notes([(0, 2, 41), (1, 3, 44)], 3, 40, 7)
+    stream = np.random.default_rng(0)
+    lowest = {int(np.flatnonzero(transpose(notes, stream, 5).any(axis=0))[0]) for _ in range(100)}
+    assert lowest == {0, 1, 2, 3}

@@ -39,12 +39,12 @@ SETTINGS = {
 }
 
 
-def rising(count: int, seed: int) -> list[np.ndarray]:
+def rising(count: int, seed: int, lowest: int = 30) -> list[np.ndarray]:
     """Fifths that rise by a semitone each step, from one of four keys."""
     rng = np.random.default_rng(seed)
     pieces = []
     for _ in range(count):
-        length, first = rng.integers(8, 20), 30 + rng.integers(4)
+        length, first = rng.integers(8, 20), lowest + rng.integers(4)
         notes = np.zeros((length, 88), np.uint8)
         for t in range(length):
             notes[t, [first + t, first + t + 7]] = 1
@@ -139,7 +139,7 @@ def test_test_pieces_are_scored_where_there_are_any(tmp_path: Path) -> None:
 
 
 def test_a_killed_training_goes_on(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = load_config(TrainRnnNadeConfig, None, SETTINGS["rnn-nade"])
+    config = load_config(TrainRnnNadeConfig, None, [*SETTINGS["rnn-nade"], "transpose=2"])
     whole = stage.train_music("rnn-nade", published, tmp_path / "whole", config, RunOptions())
 
     def killed(items: Any, *, total: int | None, label: str) -> Any:
@@ -155,6 +155,14 @@ def test_a_killed_training_goes_on(published: Path, tmp_path: Path, monkeypatch:
     assert resumed.figures == whole.figures
     one, other = ((tmp_path / name / stage.MODEL_FILE).read_bytes() for name in ("whole", "part"))
     assert one == other
+
+
+def test_transposed_pieces_teach_other_keys(tmp_path: Path) -> None:
+    path = tmp_path / "set.mat"
+    savemat(path, {"traindata": cells(rising(30, 1)), "validdata": cells(rising(8, 2, lowest=22))})
+    settings = ("training.plateau.max_epochs=20", "heldout_share=0")
+    found = [train("rnn-nade", path, tmp_path / str(k), *settings, f"transpose={k}")["figures"] for k in (0, 8)]
+    assert found[1]["log_likelihood"] > found[0]["log_likelihood"] + 1
 
 
 def test_without_held_out_pieces_the_scored_ones_say_when_to_stop(published: Path, tmp_path: Path) -> None:
@@ -182,7 +190,11 @@ def test_mistakes_are_one_line(tmp_path: Path, published: Path) -> None:
     assert "'gmm' file" in run("sample-music", tmp_path / "m", tmp_path / "out").stderr
 
 
-@pytest.mark.parametrize("values", [{"scored_steps": -1}, {"heldout_share": 1.0}])
+@pytest.mark.parametrize(
+    "values",
+    [{"scored_steps": -1}, {"heldout_share": 1.0}, {"transpose": -1}, {"transpose": 13},
+     {"data": "feats", "transpose": 1}],
+)  # fmt: skip
 def test_what_cannot_be_is_refused(values: dict) -> None:
     with pytest.raises(ConfigError):
         TrainMusicConfig(**values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -29,6 +29,9 @@ from asrkit.nnet.train.optimiser import Optimiser
 from asrkit.nnet.train.plateau import Plateau
 
 log = logging.getLogger("asrkit")
+
+Variation = Callable[[NDArray[Any], np.random.Generator], NDArray[Any]]
+"""Makes another sequence of the same length of one that is trained on."""
 
 _PRETRAINING_BATCH = 100
 
@@ -132,8 +135,15 @@ class SequenceTrainer:
         log.info("going on after epoch %d", self._plateau.epoch)
         return True
 
-    def train(self, training: Sequences, held_out: Sequences, progress: Progress = silent) -> Plateau:
+    def train(
+        self, training: Sequences, held_out: Sequences, progress: Progress = silent, vary: Variation | None = None
+    ) -> Plateau:
         """Train until the held-out loss stays where it is, and leave the model with its best weights.
+
+        Parameters
+        ----------
+        vary : callable, optional
+            Each epoch trains on what this makes of the sequences, with random numbers of the epoch's own.
 
         Raises
         ------
@@ -141,7 +151,10 @@ class SequenceTrainer:
             No epoch had a finite held-out loss.
         """
         while not self._plateau.stopped:
-            self._epoch(training, held_out, progress)
+            number = self._plateau.epoch + 1
+            stream = random_stream(self.seed, "sequence variation", str(number))
+            varied = training if vary is None else [vary(one, stream) for one in training]
+            self._epoch(varied, held_out, progress)
         if not self._plateau.best_epoch:
             raise ModelError("no epoch had a finite held-out loss", remedy="lower optimiser.learning_rate")
         _load_arrays(self.model, self._best)
