@@ -8,7 +8,8 @@
 # Stages: 0 data, 1 lexicon, 2 language and language models, 3 features, 4 monophones on the shortest utterances,
 # 5 triphones, 6 LDA and MLLT, 7 speaker-adaptive training, 8 MMI and boosted MMI on top of both, these three each with
 # graph, decoding and score, 9 with --rescore-lm the lattices of 6 and 7 with that model in place of the first of --lms,
-# 10 networks on the inputs of 7: sigmoid units on a deep belief network, and rectifiers with dropout, 11 an LSTM.
+# 10 networks on the inputs of 7: sigmoid units on a deep belief network, and rectifiers with dropout, 11 LSTM, of one
+# direction and of both.
 # The lexicon is looked up in --dictionary (cmudict's form); a G2P model trained on it pronounces the other words.
 # The language model is a bigram of the training transcripts and of --lm-text: books, or transcripts of other
 # readers (*.trans.txt); none of the dev or test readers belongs there. --lexicon and --lms take the place of both
@@ -144,7 +145,10 @@ if runs 10 "networks"; then
   for model in dbn_dnn dnn; do evaluate_network "$model"; done
 fi
 
-if runs 11 "recurrent network"; then
-  asrkit train-dnn lstm "$data/${train}_sat" "$exp/sat_ali" "$exp/lstm" --config "$recipe/conf/lstm.toml" --seed "$seed"
-  evaluate_network lstm
+if runs 11 "recurrent networks"; then
+  for kind in lstm blstm; do
+    asrkit train-dnn "$kind" "$data/${train}_sat" "$exp/sat_ali" "$exp/$kind" --config "$recipe/conf/$kind.toml" \
+      --seed "$seed"
+    evaluate_network "$kind"
+  done
 fi

@@ -32,8 +32,8 @@ fi
 
 if runs 2 "generating periodic functions"; then
   for period in $periods; do
-    for function in cosine triangle rectangle; do
-      learn functions "${function}_$period" functions --set function="$function" --set period="$period"
-    done
+    learn functions "cosine_$period" functions --set function=cosine --set period="$period"
+    learn functions "triangle_$period" functions --set function=triangle --set period="$period"
+    learn functions "rectangle_$period" rectangle --set function=rectangle --set period="$period"
   done
 fi
