@@ -92,13 +92,15 @@ def roll_of_notes(
 
 
 def transpose(notes: NDArray[np.uint8], stream: np.random.Generator, most: int) -> NDArray[np.uint8]:
-    """Return a piano roll in another key: all notes higher or lower by the same number of semitones.
+    """Return a piano roll in a key drawn at random: all notes higher or lower by the same number of semitones.
 
     Parameters
     ----------
     notes : (T, K) uint8
+    stream : Generator
+        Of the number, which all have an equal chance to be but those by which a note would leave the keys.
     most : int
-        Semitones up or down, all equally likely but for those by which a note would leave the keys.
+        Semitones up or down.
     """
     keys = np.flatnonzero(notes.any(axis=0))
     if not len(keys):

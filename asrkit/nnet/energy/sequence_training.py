@@ -151,18 +151,18 @@ class SequenceTrainer:
             No epoch had a finite held-out loss.
         """
         while not self._plateau.stopped:
-            number = self._plateau.epoch + 1
-            stream = random_stream(self.seed, "sequence variation", str(number))
-            varied = training if vary is None else [vary(one, stream) for one in training]
-            self._epoch(varied, held_out, progress)
+            self._epoch(training, held_out, progress, vary)
         if not self._plateau.best_epoch:
             raise ModelError("no epoch had a finite held-out loss", remedy="lower optimiser.learning_rate")
         _load_arrays(self.model, self._best)
         return self._plateau
 
-    def _epoch(self, training: Sequences, held_out: Sequences, progress: Progress) -> None:
+    def _epoch(self, training: Sequences, held_out: Sequences, progress: Progress, vary: Variation | None) -> None:
         started = time.monotonic()
         number = self._plateau.epoch + 1
+        if vary is not None:
+            stream = random_stream(self.seed, "sequence variation", str(number))
+            training = [vary(one, stream) for one in training]
         self._optimiser.rate_factor = rate_factor = self._plateau.rate_factor
         draws = Draws(self.seed, "sequence training", str(number), self._device)
         batches = minibatches(
